@@ -1,0 +1,145 @@
+"""What all losses share: shape check, precision, pooling, reduction, and the weighted sum of losses.
+
+Every loss here is a function of a few sums over samples, or over time–frequency bins. `Loss.statistics` gives
+these sums for each item and channel, `Loss.value` turns sums into the loss. Sums add up: a score over many
+items can be accumulated in small batches and does not depend on their size.
+"""
+
+import inspect
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def check_choice(name: str, value: object, choices: Collection[object]) -> None:
+    """Raise a `ValueError` that lists the choices if `value` is none of them."""
+    if value not in choices:
+        raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, choices))}.")
+
+
+def check_shapes(name: str, input: Tensor, target: Tensor) -> None:
+    """Raise a `ValueError` unless both tensors are real, not empty, and have one and the same shape."""
+    if input.shape != target.shape:
+        raise ValueError(
+            f"{name}: input {tuple(input.shape)} and target {tuple(target.shape)} must have the same shape."
+        )
+    if input.ndim == 0 or input.numel() == 0:
+        raise ValueError(f"{name}: input and target of shape {tuple(input.shape)} hold no samples.")
+    if not (input.is_floating_point() and target.is_floating_point()):
+        raise ValueError(f"{name}: needs floating-point audio, got {input.dtype} and {target.dtype}.")
+
+
+def reduce(values: Tensor, reduction: str) -> Tensor:
+    """Apply `"mean"`, `"sum"` or `"none"` to the values of all items and channels."""
+    if reduction == "mean":
+        return values.mean()
+    return values.sum() if reduction == "sum" else values
+
+
+class Loss(torch.nn.Module):
+    """Base of all losses. A new loss defines `size`, `_statistics` and `value`.
+
+    Half-precision input is computed in float32 with autocast off; float64 stays float64.
+
+    Args:
+        reduction: `"mean"` or `"sum"` over the values of all items and channels, or `"none"`: one value per
+            item and channel.
+        pool: `"item"` computes one value per item and channel. `"batch"` adds up the statistics of all items
+            and channels first, so that a loss that is a ratio becomes one ratio for the whole batch.
+
+    Shape:
+        - input, target: `[*, T]`, usually `(batch, channels, samples)`.
+        - output: a scalar; `[*]` for `reduction="none"`, `pool="item"`.
+
+    Raises:
+        ValueError: if input and target differ in shape, are empty, or are not floating point.
+    """
+
+    size: int
+    """How many statistics there are per item and channel."""
+
+    def __init__(self, reduction: str = "mean", pool: str = "item") -> None:
+        super().__init__()
+        check_choice("reduction", reduction, ("mean", "sum", "none"))
+        check_choice("pool", pool, ("item", "batch"))
+        self.reduction = reduction
+        self.pool = pool
+
+    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def value(self, statistics: Tensor) -> Tensor:
+        """The loss from its statistics, `[*, size]` → `[*]`."""
+        raise NotImplementedError
+
+    def statistics(self, input: Tensor, target: Tensor) -> Tensor:
+        """The additive statistics of each item and channel, `[*, T]` → `[*, size]`.
+
+        They come in the precision of the computation; sum many of them in float64.
+        """
+        check_shapes(type(self).__name__, input, target)
+        dtype = torch.promote_types(torch.promote_types(input.dtype, target.dtype), torch.float32)
+        with torch.autocast(input.device.type, enabled=False):
+            return self._statistics(input.to(dtype), target.to(dtype))
+
+    def pooled(self, statistics: Tensor) -> Tensor:
+        """What `value` is applied to: the statistics, or for `pool="batch"` their sum, `[size]`."""
+        return statistics.flatten(0, -2).sum(0) if self.pool == "batch" else statistics
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor | tuple[Tensor | list[Tensor], ...]:
+        return reduce(self.value(self.pooled(self.statistics(input, target))), self.reduction)
+
+    def __repr__(self) -> str:
+        """The call that makes this loss, without the arguments left at their defaults."""
+        arguments: list[str] = []
+        for name, parameter in inspect.signature(type(self).__init__).parameters.items():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                arguments += [f"{key}={value!r}" for key, value in getattr(self, name).items()]
+            elif name != "self" and (value := getattr(self, name)) != parameter.default:
+                arguments.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+class WeightedSum(Loss):
+    """Weighted sum of named losses, e.g. ESR + DC.
+
+    Args:
+        losses: the losses by name; each keeps its own `reduction` and `pool`, which must be the same for all.
+        weights: a weight for each name; 1 for every loss if left out.
+
+    >>> from auraloss.time import DCLoss, ESRLoss
+    >>> loss = WeightedSum({"esr": ESRLoss(), "dc": DCLoss()}, {"esr": 1.0, "dc": 0.5})
+    >>> loss(torch.tensor([[[1.0, 1.0]]]), torch.tensor([[[1.0, -1.0]]])).item()
+    2.5
+
+    Raises:
+        ValueError: for no losses, for weights of other names, or if `reduction` or `pool` differ.
+    """
+
+    def __init__(self, losses: Mapping[str, Loss], weights: Mapping[str, float] | None = None) -> None:
+        weights = dict.fromkeys(losses, 1.0) if weights is None else dict(weights)
+        if not losses or set(weights) != set(losses):
+            raise ValueError(f"WeightedSum: losses {list(losses)} and weights {list(weights)} must name the same.")
+        kinds = {(loss.reduction, loss.pool) for loss in losses.values()}
+        if len(kinds) > 1:
+            raise ValueError(f"WeightedSum: the losses must share one (reduction, pool), got {sorted(kinds)}.")
+        super().__init__(*kinds.pop())
+        self.losses = torch.nn.ModuleDict(dict(losses))
+        self.weights = weights
+        self.size = sum(loss.size for loss in losses.values())
+
+    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
+        return torch.cat([self._loss(name).statistics(input, target) for name in self.weights], -1)
+
+    def value(self, statistics: Tensor) -> Tensor:
+        sizes = [self._loss(name).size for name in self.weights]
+        parts = zip(self.weights.items(), statistics.split(sizes, -1), strict=True)
+        return torch.stack([weight * self._loss(name).value(part) for (name, weight), part in parts]).sum(0)
+
+    def _loss(self, name: str) -> Any:
+        return self.losses[name]
+
+    def __repr__(self) -> str:
+        return f"WeightedSum({dict(self.losses.items())}, {self.weights})"

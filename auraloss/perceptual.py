@@ -1,0 +1,142 @@
+"""Filters before a loss: pre-emphasis after Wright & Välimäki, A-weighting, sum and difference of stereo."""
+
+import math
+from functools import lru_cache
+
+import scipy.signal
+import torch
+from torch import Tensor
+
+from auraloss.base import Loss, check_choice
+
+
+class SumAndDifference(torch.nn.Module):
+    """Sum and difference of the two channels of stereo audio.
+
+    Shape:
+        - input: `(batch, 2, samples)`.
+        - output: two tensors `(batch, 1, samples)`: left + right, left − right.
+
+    >>> SumAndDifference()(torch.tensor([[[1.0], [3.0]]]))
+    (tensor([[[4.]]]), tensor([[[-2.]]]))
+
+    Raises:
+        ValueError: if there are not two channels.
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if x.ndim < 2 or x.shape[-2] != 2:
+            raise ValueError(f"SumAndDifference: needs (batch, 2, samples), got {tuple(x.shape)}.")
+        left, right = x.split(1, -2)
+        return left + right, left - right
+
+
+@lru_cache
+def a_weighting_taps(sample_rate: float, ntaps: int) -> tuple[float, ...]:
+    """Linear-phase FIR taps fitted by least squares to the A-weighting curve of IEC 61672.
+
+    Four zeros at 0 Hz; poles at 20.6 Hz and 12,194 Hz (double), 107.7 Hz and 737.9 Hz; 0 dB at 1 kHz.
+    """
+    poles = [-2 * math.pi * f for f in (20.598997, 20.598997, 107.65265, 737.86223, 12194.217, 12194.217)]
+    gain = poles[-1] ** 2 * 10 ** (1.9997 / 20)
+    digital = scipy.signal.bilinear_zpk([0.0] * 4, poles, gain, sample_rate)
+    frequencies, response = scipy.signal.freqz_zpk(*digital, worN=512, fs=sample_rate)
+    taps = scipy.signal.firls(ntaps, frequencies, abs(response), fs=sample_rate)
+    return tuple(float(tap) for tap in taps)
+
+
+class FIRFilter(torch.nn.Module):
+    """FIR filter for input and target of a loss.
+
+    - `"hp"`: first-order high-pass, `y[n] = x[n] − coef·x[n−1]`
+    - `"fd"`: folded differentiator, `y[n] = x[n] − coef·x[n−2]`
+    - `"aw"`: A-weighting, linear phase; its delay of `(ntaps − 1)/2` samples is taken back
+
+    Args:
+        filter_type: `"hp"`, `"fd"` or `"aw"`.
+        coef: coefficient of `"hp"` and `"fd"`; the default suits 44.1 kHz.
+        fs: sample rate in Hz, for `"aw"`.
+        ntaps: number of taps of `"aw"`, odd.
+
+    Shape:
+        - input, target: `[*, T]`, any number of channels; both filtered alike.
+        - output: two tensors `[*, T]`; samples before the first and after the last are zero.
+
+    Raises:
+        ValueError: for another `filter_type`, or an even `ntaps`.
+
+    Source: Wright & Välimäki, Perceptual loss function for neural modelling of audio systems, 2020.
+
+    >>> impulse = torch.tensor([[[0.0, 1.0, 0.0, 0.0]]])
+    >>> FIRFilter("fd", coef=0.5).filter(impulse)
+    tensor([[[ 0.0000,  1.0000,  0.0000, -0.5000]]])
+    """
+
+    taps: Tensor
+
+    def __init__(self, filter_type: str = "hp", coef: float = 0.85, fs: float = 44100, ntaps: int = 101) -> None:
+        super().__init__()
+        check_choice("filter_type", filter_type, ("hp", "fd", "aw"))
+        if ntaps % 2 == 0:
+            raise ValueError(f"FIRFilter: ntaps={ntaps} must be odd.")
+        self.filter_type = filter_type
+        self.coef = coef
+        self.fs = fs
+        self.ntaps = ntaps
+        if filter_type == "aw":
+            taps = a_weighting_taps(fs, ntaps)
+        else:
+            taps = (1.0, -coef) if filter_type == "hp" else (1.0, 0.0, -coef)
+        self.register_buffer("taps", torch.tensor(taps))
+
+    def filter(self, x: Tensor) -> Tensor:
+        """Filter one signal, `[*, T]` → `[*, T]`."""
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        before = self.taps.numel() - 1
+        after = 0
+        if self.filter_type == "aw":
+            before = after = before // 2
+        signal = torch.nn.functional.pad(x.to(dtype).reshape(-1, 1, x.shape[-1]), (before, after))
+        with torch.autocast(x.device.type, enabled=False):
+            # conv1d correlates, so the taps go in backwards.
+            filtered = torch.nn.functional.conv1d(signal, self.taps.to(signal).flip(0).view(1, 1, -1))
+        return filtered.view(x.shape)
+
+    def forward(self, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        return self.filter(input), self.filter(target)
+
+    def extra_repr(self) -> str:
+        return f"{self.filter_type!r}, coef={self.coef}, fs={self.fs}, ntaps={self.ntaps}"
+
+
+def a_weighting(sample_rate: float | None, device: torch.device | str | None = None) -> FIRFilter:
+    """The filter of `perceptual_weighting=True`."""
+    if sample_rate is None:
+        raise ValueError("perceptual_weighting needs the sample_rate.")
+    return FIRFilter("aw", fs=sample_rate).to(device)
+
+
+class PreEmphasis(Loss):
+    """A loss of the filtered signals, e.g. ESR with a high-pass before it.
+
+    Args:
+        filter: applied to input and target alike.
+        loss: any loss; its `reduction` and `pool` are used.
+
+    >>> from auraloss.time import MSELoss
+    >>> loss = PreEmphasis(FIRFilter("hp", coef=1.0), MSELoss())
+    >>> loss(torch.tensor([[[1.0, 1.0]]]), torch.tensor([[[0.0, 0.0]]])).item()
+    0.5
+    """
+
+    def __init__(self, filter: FIRFilter, loss: Loss) -> None:
+        super().__init__(loss.reduction, loss.pool)
+        self.filter = filter
+        self.loss = loss
+        self.size = loss.size
+
+    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
+        return self.loss.statistics(*self.filter(input, target))
+
+    def value(self, statistics: Tensor) -> Tensor:
+        return self.loss.value(statistics)

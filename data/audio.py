@@ -1,0 +1,110 @@
+"""Audio files: the one place of the study that reads and writes them."""
+
+import os
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+from scipy.io import wavfile
+
+_UNKNOWN_SIZE = 0xFFFFFFFF  # in RF64 files, and in files written to a pipe
+
+
+class AudioInfo(NamedTuple):
+    """What the header of an audio file tells."""
+
+    frames: int  # samples per channel
+    sample_rate: int  # Hz
+    channels: int
+
+
+def info(path: str | Path) -> AudioInfo:
+    """Length, sample rate and number of channels of a file, from its header.
+
+    Raises:
+        ValueError: if the file cannot be read, or ends before the length that its header announces.
+    """
+    try:
+        header = soundfile.info(str(path))
+        announced, present = _wav_data_bytes(path)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise ValueError(f"{path} cannot be read: {error}. Replace it by a readable audio file.") from error
+    if announced > present:  # soundfile opens such a file with a short length and no error
+        raise ValueError(
+            f"{path} is truncated: its header announces {announced} bytes of audio, the file holds {present}."
+            " Copy or download it again."
+        )
+    return AudioInfo(header.frames, header.samplerate, header.channels)
+
+
+def read(path: str | Path, start: int = 0, frames: int = -1) -> np.ndarray:
+    """Part of a file, as float32.
+
+    Args:
+        path: any format that libsndfile reads
+        start: first sample
+        frames: number of samples; -1 reads to the end
+
+    Shape:
+        output: (channels, frames)
+
+    Raises:
+        ValueError: if the file cannot be read, or does not hold the range asked for.
+    """
+    try:
+        with soundfile.SoundFile(str(path)) as file:
+            file.seek(start)
+            audio = file.read(frames, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise ValueError(f"{path} cannot be read at sample {start}: {error}.") from error
+    if 0 <= frames != len(audio):
+        raise ValueError(
+            f"{path} ends too early: samples {start} to {start + frames} were asked for, "
+            f"only {len(audio)} of these {frames} are there. Copy or download it again."
+        )
+    return np.ascontiguousarray(audio.T)
+
+
+def write(path: str | Path, audio: np.ndarray, sample_rate: int) -> None:
+    """Write a float32 WAV. The file appears whole or not at all, and equal audio gives equal bytes.
+
+    Args:
+        path: where to; folders on the way are made
+        audio: (samples,) or (channels, samples)
+        sample_rate: in Hz
+    """
+    path = Path(path)
+    if audio.ndim not in (1, 2):
+        raise ValueError(f"{path}: audio must be (samples,) or (channels, samples), not {audio.shape}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        # SciPy writes it, as libsndfile puts the time of day into a float WAV (its PEAK chunk).
+        with part.open("wb") as file:
+            wavfile.write(file, sample_rate, np.ascontiguousarray(audio.T, dtype=np.float32))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _wav_data_bytes(path: str | Path) -> tuple[int, int]:
+    """Bytes of audio that a WAV's header announces, and those in the file; zeros for other formats."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        riff, _, wave = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
+        if riff not in (b"RIFF", b"RF64") or wave != b"WAVE":
+            return 0, 0
+        long_size = 0
+        while len(head := file.read(8)) == 8:
+            name, length = struct.unpack("<4sI", head)
+            if name == b"data":
+                if length == _UNKNOWN_SIZE:
+                    length = long_size
+                return length, size - file.tell()
+            if name == b"ds64":  # RF64: the 64-bit length of the data is its second number
+                long_size = struct.unpack("<QQ", file.read(16))[1]
+                length -= 16
+            file.seek(length + length % 2, os.SEEK_CUR)
+    return 0, 0

@@ -1,0 +1,339 @@
+"""Recordings of a folder in the layout of the SignalTrain LA2A data set.
+
+    <root>/{Train,Val,Test}/input_<id>_.wav
+    <root>/{Train,Val,Test}/target_<id>_<device>__<switch>__<peak reduction>.wav
+
+Switch is 0 (compress) or 1 (limit), peak reduction 0 … 100; the device may have any name.
+Source of the layout: Colburn and Hawley, "SignalTrain LA2A Dataset" 1.1 (2020), doi:10.5281/zenodo.3824876.
+"""
+
+import json
+import math
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from data import audio
+
+SPLITS = {"train": "Train", "val": "Val", "test": "Test"}
+
+_INPUT = re.compile(r"input_(?P<id>\d+)_?\.wav", re.IGNORECASE)
+_TARGET = re.compile(
+    r"target_(?P<id>\d+)_(?P<device>.+)__(?P<switch>[^_]+)__(?P<peak_reduction>[^_]+)\.wav", re.IGNORECASE
+)
+_LAYOUT = "input_<id>_.wav or target_<id>_<device>__<switch>__<peak reduction>.wav"
+# Pairs that are incomplete, or of different lengths, in version 1.0 of the SignalTrain data set.
+_WRONG_IN_1_0 = {147, 148, 149, 150, 152, 235, 236, 245}
+_SHOWN = 10  # problems spelled out in one error
+_SCAN_FRAMES = 1 << 20  # samples read at a time while looking for NaN
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A pair of files: what went into the device, and what came out of it at one setting."""
+
+    id: str
+    split: str  # "train", "val" or "test"
+    input: Path
+    target: Path
+    frames: int  # samples per channel, the same in both files
+    sample_rate: int  # Hz
+    channels: int
+    controls: tuple[float, ...]  # (switch 0/1, peak reduction / 100)
+    setting: str  # as in the file's name, for instance "0__65"
+
+    @property
+    def seconds(self) -> float:
+        return self.frames / self.sample_rate
+
+
+class Content(NamedTuple):
+    """What a look at every sample of a file has found."""
+
+    peak: float  # largest magnitude of the finite samples
+    bad: int  # number of samples that are NaN or infinite
+    first_bad: int  # index of the first of them, -1 if there is none
+
+
+def recordings(root: str | Path, sample_rate: int = 44_100, channels: int = 1) -> dict[str, list[Recording]]:
+    """Find, pair and check the recordings of a data set; only headers are read.
+
+    Args:
+        root: folder that holds Train, Val and Test (or one SignalTrain_LA2A_Dataset_* folder that does)
+        sample_rate: the rate that every file must have, in Hz
+        channels: the number of channels that every file must have
+
+    Returns:
+        the recordings of "train", "val" and "test", each sorted by id
+
+    Raises:
+        ValueError: names every problem of the data set, with file, number and remedy.
+    """
+    folder = _folder(root)
+    problems: list[str] = []
+    found: dict[str, list[Recording]] = {split: [] for split in SPLITS}
+    pairs = {split: _pairs(folder / name, problems) for split, name in SPLITS.items()}
+    for split, by_id in pairs.items():
+        for number, (inputs, targets) in sorted(by_id.items()):
+            if len(inputs) == 1 and len(targets) == 1:
+                recording = _recording(split, number, inputs[0], targets[0], sample_rate, channels, problems)
+                if recording:
+                    found[split].append(recording)
+            else:
+                problems.append(_unpaired(split, number, pairs))
+    _raise(problems, f"The data set {folder} cannot be used:")
+    return found
+
+
+def check_content(found: dict[str, list[Recording]], cache: str | Path | None = None) -> dict[Path, Content]:
+    """Look at every sample of every file for NaN and infinity.
+
+    A file that was found clean is remembered by path, size and time of change: later starts are instant.
+
+    Args:
+        found: what `recordings` returned
+        cache: JSON file of what was found clean; None for one in the user's cache folder
+            ($XDG_CACHE_HOME or ~/.cache)
+
+    Returns:
+        what was found in each file
+
+    Raises:
+        ValueError: names every file with NaN or infinity, where the first is and how many there are.
+    """
+    cache = Path(cache) if cache else _user_cache()
+    known = _load_cache(cache)
+    files = {path: r for split in found.values() for r in split for path in (r.input, r.target)}
+    stamps = {path: _stamp(path) for path in files}
+    contents = {
+        path: Content(known[str(path)][2], 0, -1)
+        for path, stamp in stamps.items()
+        if known.get(str(path), [])[:2] == stamp
+    }
+    fresh = [path for path in files if path not in contents]
+    if fresh:
+        contents |= _scan_all(fresh)
+        clean = {str(p): [*stamps[p], contents[p].peak] for p in fresh if not contents[p].bad}
+        _save_cache(cache, known | clean)
+    problems = []
+    for path, recording in files.items():
+        _, bad, first = contents[path]
+        if bad:
+            problems.append(
+                f"{path}: {bad} samples are NaN or infinite, the first is sample {first} "
+                f"({first / recording.sample_rate:.3f} s). Render the file again, or leave the pair out."
+            )
+    _raise(problems, "The data set cannot be used:")
+    return contents
+
+
+def _folder(root: str | Path) -> Path:
+    """The folder that holds Train, Val and Test."""
+    path = Path(root).expanduser().absolute()
+    if not path.is_dir():
+        raise ValueError(
+            f"The data set folder {path} does not exist. Pass the folder that holds Train, Val and Test: "
+            "data.root=/path/to/SignalTrain_LA2A_Dataset_1.1"
+        )
+    if any((path / name).is_dir() for name in SPLITS.values()):
+        return path
+    inside = [p for p in path.glob("SignalTrain_LA2A_Dataset_*") if p.is_dir()]
+    if len(inside) == 1:
+        return inside[0]
+    raise ValueError(
+        f"{path} holds none of the folders Train, Val and Test. Pass the folder that does: "
+        "data.root=/path/to/SignalTrain_LA2A_Dataset_1.1"
+    )
+
+
+_Pairs = dict[int, tuple[list[Path], list[Path]]]
+
+
+def _pairs(folder: Path, problems: list[str]) -> _Pairs:
+    """Inputs and targets of one split by their id. The base name alone tells what a file is."""
+    by_id: _Pairs = defaultdict(lambda: ([], []))
+    for path in sorted(folder.glob("*")):
+        if path.name.startswith(".") or path.suffix.lower() != ".wav":
+            continue
+        if match := _INPUT.fullmatch(path.name):
+            by_id[int(match["id"])][0].append(path)
+        elif match := _TARGET.fullmatch(path.name):
+            by_id[int(match["id"])][1].append(path)
+        else:
+            problems.append(f"{path}: the name does not parse. Name it {_LAYOUT}, or move it elsewhere.")
+    if not by_id:
+        state = "has no recordings" if folder.is_dir() else "is missing"
+        problems.append(f"{folder} {state}: 0 pairs found. Each of Train, Val and Test needs at least one pair.")
+    return dict(by_id)
+
+
+def _unpaired(split: str, number: int, pairs: dict[str, _Pairs]) -> str:
+    """Why an id is not exactly one input and one target."""
+    inputs, targets = pairs[split][number]
+    names = ", ".join(str(path) for path in inputs + targets)
+    if len(inputs) > 1 or len(targets) > 1:
+        return f"{names}: id {number} is there {max(len(inputs), len(targets))} times. Give each pair an id of its own."
+    missing, kind = ("target", 1) if inputs else ("input", 0)
+    elsewhere = [str(p) for other in pairs.values() for p in other.get(number, ([], []))[kind]]
+    remedy = f"There is {elsewhere[0]}: move both to one folder." if elsewhere else "Add it, or remove this file."
+    return f"{names} has no {missing} with id {number} beside it. {remedy}{_version_hint(number)}"
+
+
+def _recording(
+    split: str,
+    number: int,
+    input: Path,
+    target: Path,
+    sample_rate: int,
+    channels: int,
+    problems: list[str],
+) -> Recording | None:
+    """Check the names and headers of a pair."""
+    before = len(problems)
+    match = _TARGET.fullmatch(target.name)
+    assert match  # only names that match are paired
+    switch, peak_reduction = _number(match["switch"]), _number(match["peak_reduction"])
+    if switch not in (0, 1):
+        problems.append(
+            f"{target}: the switch is {match['switch']!r}. Name it with 0 (compress) or 1 (limit): {_LAYOUT}"
+        )
+    if not 0 <= peak_reduction <= 100:
+        problems.append(
+            f"{target}: the peak reduction is {match['peak_reduction']!r}. "
+            f"Name it with a number from 0 to 100: {_LAYOUT}"
+        )
+    lengths = []
+    for path in (input, target):
+        try:
+            header = audio.info(path)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        lengths.append(header.frames)
+        if header.frames == 0:
+            problems.append(f"{path} is empty: 0 samples. Render it again, or remove the pair.")
+        if header.sample_rate != sample_rate:
+            problems.append(
+                f"{path} has a sample rate of {header.sample_rate} Hz, {sample_rate} Hz is asked for. "
+                f"Resample it, or, if all files have that rate, pass data.sample_rate={header.sample_rate}"
+            )
+        if header.channels != channels:
+            problems.append(
+                f"{path} has {header.channels} channel(s), {channels} is asked for. "
+                f"Convert it, or, if all files have as many, pass data.channels={header.channels}"
+            )
+    if len(lengths) == 2 and lengths[0] != lengths[1]:
+        problems.append(
+            f"{input} has {lengths[0]} samples, {target} has {lengths[1]}. "
+            f"Align the two and cut them to the same length.{_version_hint(number)}"
+        )
+    if len(problems) > before:
+        return None
+    return Recording(
+        id=str(number),
+        split=split,
+        input=input,
+        target=target,
+        frames=lengths[0],
+        sample_rate=sample_rate,
+        channels=channels,
+        controls=(switch, peak_reduction / 100),
+        setting=f"{switch:g}__{peak_reduction:g}",
+    )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _version_hint(number: int) -> str:
+    if number not in _WRONG_IN_1_0:
+        return ""
+    return (
+        f" (Pair {number} is wrong in version 1.0 of the SignalTrain data set: if this is it, "
+        "use version 1.1, doi:10.5281/zenodo.3824876.)"
+    )
+
+
+def _raise(problems: list[str], title: str) -> None:
+    if problems:
+        more = len(problems) - _SHOWN
+        lines = [f"  - {problem}" for problem in problems[:_SHOWN]]
+        lines += [f"  … and {more} more problem(s)"] if more > 0 else []
+        raise ValueError("\n".join([title, *lines]))
+
+
+def _scan_all(files: Iterable[Path]) -> dict[Path, Content]:
+    """Scan files in threads: reading and NumPy's reductions both release Python's lock."""
+    sizes = {path: path.stat().st_size for path in files}
+    contents = {}
+    with (
+        ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
+        tqdm(total=sum(sizes.values()), desc="checking audio", unit="B", unit_scale=True, leave=False) as bar,
+    ):
+        jobs = {pool.submit(_scan, path): path for path in files}
+        try:
+            for job in as_completed(jobs):
+                contents[jobs[job]] = job.result()
+                bar.update(sizes[jobs[job]])
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)  # Ctrl-C waits for the files begun only
+    return contents
+
+
+def _scan(path: Path) -> Content:
+    """Look at a whole file, some samples at a time."""
+    frames = audio.info(path).frames
+    peak, bad, first_bad = 0.0, 0, -1
+    for start in range(0, frames, _SCAN_FRAMES):
+        block = audio.read(path, start, min(_SCAN_FRAMES, frames - start))
+        with np.errstate(invalid="ignore"):
+            low, high = float(block.min()), float(block.max())  # both are NaN if any sample is
+        if not (math.isfinite(low) and math.isfinite(high)):
+            finite = np.isfinite(block)
+            if bad == 0:
+                first_bad = start + int(np.argmin(finite.all(axis=0)))
+            bad += int(np.sum(~finite))
+            low = high = float(np.max(np.abs(block), where=finite, initial=0))
+        peak = max(peak, -low, high)
+    return Content(peak, bad, first_bad)
+
+
+def _user_cache() -> Path:
+    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(folder) / "auraloss-study" / "checked_audio.json"
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _load_cache(cache: Path) -> dict[str, list]:
+    """Size, time of change and peak of the files found clean, by path."""
+    try:
+        entries = json.loads(cache.read_text()).items()
+    except (OSError, ValueError, AttributeError):  # none yet, or damaged: the files are looked at again
+        return {}
+    return {path: entry for path, entry in entries if isinstance(entry, list) and len(entry) == 3}
+
+
+def _save_cache(cache: Path, known: dict[str, list]) -> None:
+    """Remember clean files that still exist."""
+    part = cache.with_name(f"{cache.name}.{os.getpid()}.part")
+    with suppress(OSError):  # a folder that cannot be written only makes the next start slower
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps({path: entry for path, entry in known.items() if os.path.exists(path)}))
+        part.replace(cache)

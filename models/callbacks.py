@@ -1,0 +1,155 @@
+"""What a training shows of itself: a bar with the time left, ``metrics.csv``, and examples for the ear and the eye."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, ProgressBar
+from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+from tqdm import tqdm
+
+from models.system import SCORE, System
+
+
+class TrainingBar(ProgressBar):
+    """One bar for the whole training, so that the time left is that of the training and not of an epoch."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__()
+        self.description = description
+        self.shown = True
+        self.bar: tqdm | None = None
+
+    def disable(self) -> None:
+        """Called by Lightning on every process but the first."""
+        self.shown = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        batches = trainer.num_training_batches
+        self.bar = tqdm(
+            total=batches * (trainer.max_epochs or 0) or None,
+            initial=batches * trainer.current_epoch,
+            desc=self.description,
+            unit="batch",
+            dynamic_ncols=True,
+            disable=not self.shown,
+            mininterval=0.5,
+        )
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        if self.bar is not None:
+            self.bar.update()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.bar is not None and SCORE in trainer.callback_metrics:
+            self.bar.set_postfix(epoch=trainer.current_epoch + 1, score=f"{trainer.callback_metrics[SCORE]:.4f}")
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self.close()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leaves the bar's last state on the screen."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
+class MetricsFile(Callback):
+    """Writes ``metrics.csv``, one row an epoch; a continued training keeps the rows of its earlier part.
+
+    (Lightning's CSVLogger deletes those on continuing, and spreads an epoch over several rows.)
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        row: dict[str, Any] = {
+            "epoch": trainer.current_epoch,
+            "step": trainer.global_step,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+        }
+        row |= {name: value.item() for name, value in sorted(trainer.callback_metrics.items())}
+        rows = [old for old in self._read() if int(old["epoch"]) < trainer.current_epoch]
+        partial = self.file.with_name(f".{self.file.name}.{os.getpid()}")
+        with partial.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, fieldnames=list(row), extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows([*rows, row])
+        partial.replace(self.file)
+
+    def _read(self) -> list[dict[str, str]]:
+        if not self.file.exists():
+            return []
+        with self.file.open(newline="") as stream:
+            return list(csv.DictReader(stream))
+
+
+class Examples(Callback):
+    """Sends the first validation block to the loggers: input, target and output to hear, their waveforms and spectra to
+    see.
+
+    Args:
+        sample_rate: of the data, in Hz.
+        seconds: length of the example.
+    """
+
+    def __init__(self, sample_rate: int, seconds: float = 5.0) -> None:
+        self.sample_rate = sample_rate
+        self.samples = round(seconds * sample_rate)
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: System,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if batch_idx > 0 or trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger | TensorBoardLogger)]
+        if not loggers:
+            return
+        with torch.no_grad():
+            output, target = pl_module.predict(batch)
+        signals = {"input": pl_module.net.align(batch.input), "target": target, "output": output}
+        audio = {name: signal[0, :, : self.samples].float().cpu().T.numpy() for name, signal in signals.items()}
+        figure = _figure(audio, self.sample_rate)
+        for logger in loggers:
+            if isinstance(logger, WandbLogger):
+                rates = [self.sample_rate] * len(audio)
+                logger.log_audio("example", list(audio.values()), sample_rate=rates, caption=list(audio))
+                logger.log_image("example/figure", [figure])
+            else:
+                for name, signal in audio.items():
+                    logger.experiment.add_audio(f"example/{name}", signal.T, trainer.global_step, self.sample_rate)
+                logger.experiment.add_figure("example/figure", figure, trainer.global_step)
+
+
+def _figure(audio: dict[str, Any], sample_rate: int) -> Any:
+    """Waveforms of the three signals, and the spectra of target and output."""
+    from matplotlib.figure import Figure  # a figure without pyplot needs no display and keeps no state
+
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    waves, spectra = figure.subplots(2, 1)
+    for name, signal in audio.items():
+        seconds = torch.arange(len(signal)) / sample_rate
+        waves.plot(seconds, signal[:, 0], label=name, linewidth=0.5)
+        window = min(8192, len(signal))
+        spectra.magnitude_spectrum(signal[:window, 0], Fs=sample_rate, scale="dB", label=name, linewidth=0.7)
+    waves.set(xlabel="time (s)", ylabel="amplitude (full scale = 1)")
+    spectra.set(xlabel="frequency (Hz)", ylabel="magnitude (dB)", xscale="log", xlim=(20, sample_rate / 2))
+    waves.legend(loc="upper right")
+    return figure

@@ -1,0 +1,202 @@
+"""The conditional temporal convolutional network (TCN) of the paper.
+
+A stack of dilated convolutions without padding. Controls (for a compressor: mode and peak reduction) pass through a
+small network and then scale and shift every channel of every block (FiLM). The outputs of all blocks are summed and
+mixed to the output signal.
+
+Because nothing is padded, an input of T samples gives T − receptive_field + 1 output samples, each computed from a full
+receptive field. Which input sample an output sample belongs to follows from ``lookahead``:
+
+    output[0]  belongs to  input[receptive_field − 1 − lookahead]
+
+A causal network has ``lookahead == 0``; the paper's is centred, so it looks ahead by half of its receptive field.
+
+Source: Steinmetz and Reiss, "auraloss: Audio-focused loss functions in PyTorch", DMRN+15, 2020, and its released model.
+That model adds the output of the last block twice; here every block is added once.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.conv import dilated_conv1d
+from models.net import Net
+
+# Width of the layers through which the controls pass, as in the released model.
+CONDITIONING = (32, 64, 128)
+
+
+class FiLM(nn.Module):
+    """Feature-wise linear modulation: batch-normalised channels, scaled and shifted by the condition.
+
+    Without a condition (``condition == 0``) scale and shift are parameters of their own.
+
+    Shape:
+        x ``(B, channels, T)``, condition ``(B, condition)`` → ``(B, channels, T)``.
+
+    Source: Perez et al., "FiLM: Visual reasoning with a general conditioning layer", AAAI 2018.
+    """
+
+    def __init__(self, channels: int, condition: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(channels, affine=condition == 0)
+        self.modulation = nn.Linear(condition, 2 * channels) if condition else None
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        x = self.norm(x)
+        if self.modulation is None:
+            return x
+        scale, shift = self.modulation(condition).unsqueeze(-1).chunk(2, dim=1)
+        return torch.addcmul(shift, x, scale)
+
+
+class TCNBlock(nn.Module):
+    """Dilated convolution → FiLM → PReLU, plus the block's input through a 1×1 convolution.
+
+    ``span`` is the number of samples by which the output is shorter than the input; ``lookahead`` of them are lost at
+    the end, the others at the start.
+
+    Shape:
+        x ``(B, in_channels, T)``, condition ``(B, condition)`` → ``(B, out_channels, T − span)``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        dilation: int,
+        condition: int,
+        causal: bool,
+    ) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.span = (kernel_size - 1) * dilation
+        self.lookahead = 0 if causal else self.span // 2
+        # Holds the weight and its initialisation; `forward` convolves with the faster function.
+        self.conv = nn.Conv1d(in_channels, out_channels, kernel_size, dilation=dilation, bias=False)
+        self.film = FiLM(out_channels, condition)
+        self.activation = nn.PReLU(out_channels)
+        groups = math.gcd(in_channels, out_channels)
+        self.residual = nn.Conv1d(in_channels, out_channels, 1, groups=groups, bias=False)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        start = self.span - self.lookahead
+        kept = x[..., start : x.shape[-1] - self.lookahead]
+        y = dilated_conv1d(x, self.conv.weight, self.dilation)
+        return self.activation(self.film(y, condition)) + self.residual(kept)
+
+
+class TCN(Net):
+    """The paper's network with its defaults: receptive field 14,323 samples (325 ms at 44.1 kHz), about 0.2 M
+    parameters.
+
+    Args:
+        blocks: number of blocks.
+        kernel_size: taps of each convolution.
+        channels: channels of each block.
+        dilation_growth: dilation of block n is ``dilation_growth ** n`` samples.
+        controls: number of controls; 0 for a network without.
+        in_channels: channels of the input signal.
+        out_channels: channels of the output signal.
+        causal: if true, no output sample depends on a later input sample.
+
+    Shape:
+        x ``(B, in_channels, T)``, controls ``(B, controls)`` → ``(B, out_channels, T − receptive_field + 1)``, in ±1.
+
+    Raises:
+        ValueError: for sizes below 1, an input of another rank, number of channels or controls, or one that is shorter
+        than
+            the receptive field.
+
+    Example:
+        >>> net = TCN(blocks=2, kernel_size=3, channels=4)
+        >>> net.receptive_field, net.lookahead
+        (7, 3)
+        >>> net(torch.zeros(1, 1, 100), torch.zeros(1, 2)).shape
+        torch.Size([1, 1, 94])
+    """
+
+    def __init__(
+        self,
+        blocks: int = 10,
+        kernel_size: int = 15,
+        channels: int = 32,
+        dilation_growth: int = 2,
+        controls: int = 2,
+        in_channels: int = 1,
+        out_channels: int = 1,
+        causal: bool = False,
+    ) -> None:
+        super().__init__()
+        sizes = {
+            "blocks": blocks,
+            "kernel_size": kernel_size,
+            "channels": channels,
+            "dilation_growth": dilation_growth,
+            "in_channels": in_channels,
+            "out_channels": out_channels,
+        }
+        for name, size in sizes.items():
+            if size < 1:
+                raise ValueError(f"TCN: {name} must be at least 1, got {size}")
+        if controls < 0:
+            raise ValueError(f"TCN: controls must be at least 0, got {controls}")
+        self.in_channels = in_channels
+        self.controls = controls
+
+        self.conditioning = _conditioning(controls) if controls else None
+        condition = CONDITIONING[-1] if controls else 0
+
+        self.blocks = nn.ModuleList(
+            TCNBlock(
+                in_channels if n == 0 else channels,
+                channels,
+                kernel_size,
+                dilation_growth**n,
+                condition,
+                causal,
+            )
+            for n in range(blocks)
+        )
+        self.mix = nn.Conv1d(channels, out_channels, 1)
+        self.receptive_field = 1 + sum(block.span for block in self.blocks)  # type: ignore[misc]
+        self.lookahead = sum(block.lookahead for block in self.blocks)  # type: ignore[misc]
+
+    def forward(self, x: Tensor, controls: Tensor) -> Tensor:
+        self._check(x, controls)
+        condition = self.conditioning(controls) if self.conditioning is not None else controls
+        samples = x.shape[-1] - self.receptive_field + 1
+        before = self.context[0]  # samples that the blocks still to come take from the start
+        total: Tensor | None = None
+        block: Any
+        for block in self.blocks:
+            x = block(x, condition)
+            before -= block.span - block.lookahead
+            skip = x[..., before : before + samples]
+            total = skip if total is None else total + skip
+        return torch.tanh(self.mix(total))
+
+    def _check(self, x: Tensor, controls: Tensor) -> None:
+        if x.ndim != 3 or x.shape[1] != self.in_channels:
+            raise ValueError(f"TCN: input must have shape (batch, {self.in_channels}, samples), got {tuple(x.shape)}")
+        if controls.shape != (x.shape[0], self.controls):
+            expected = (x.shape[0], self.controls)
+            raise ValueError(f"TCN: controls must have shape {expected}, got {tuple(controls.shape)}")
+        if x.shape[-1] < self.receptive_field:
+            raise ValueError(
+                f"TCN: input of {x.shape[-1]} samples is shorter than the receptive field of "
+                f"{self.receptive_field} samples"
+            )
+
+
+def _conditioning(controls: int) -> nn.Sequential:
+    """The small network through which the controls pass."""
+    layers: list[nn.Module] = []
+    for width_in, width_out in zip((controls, *CONDITIONING), CONDITIONING, strict=False):
+        layers += [nn.Linear(width_in, width_out), nn.PReLU()]
+    return nn.Sequential(*layers)

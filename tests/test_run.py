@@ -1,0 +1,137 @@
+"""Runs are data: what is written is read back, what is hostile runs nothing, what is damaged is named."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from models import run
+from models.tcn import TCN
+
+SMALL = {"_target_": "models.tcn.TCN", "blocks": 2, "kernel_size": 3, "channels": 2}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A run with a best checkpoint."""
+    torch.manual_seed(0)
+    net = run.build_net(SMALL)
+    (tmp_path / "checkpoints").mkdir()
+    state = {f"net.{key}": value for key, value in net.state_dict().items()}
+    torch.save({"state_dict": state | {"loss.window": torch.ones(3)}}, tmp_path / "checkpoints" / "best.ckpt")
+    run.write_config(tmp_path, {"model": SMALL, "seed": 1})
+    return tmp_path
+
+
+def test_what_was_written_is_loaded(folder: Path) -> None:
+    torch.manual_seed(0)
+    expected = TCN(blocks=2, kernel_size=3, channels=2).eval()
+    net = run.load_net(folder)
+    x, controls = torch.randn(1, 1, 40), torch.rand(1, 2)
+    assert not net.training
+    torch.testing.assert_close(net(x, controls), expected(x, controls))
+    assert run.read_config(folder)["seed"] == 1
+
+
+def test_status_of_a_run_without_one_is_interrupted(folder: Path) -> None:
+    assert run.read_status(folder) == {"state": "interrupted"}
+    run.write_status(folder, "finished", epochs=3)
+    assert run.read_status(folder) == {"state": "finished", "epochs": 3}
+    (folder / "status.json").write_text("{")
+    assert run.read_status(folder)["state"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "subprocess.Popen",
+        "builtins.eval",
+        "models.run.write_status",
+        "models.run.RunError",
+        "models.tcn.nn",
+        "models.tcn.FiLM",
+        "models.tcn.torch",
+        "models.callbacks.TrainingBar",
+        "models.system.System",
+        "models.missing.Net",
+        "models..tcn.TCN",
+        "models.tcn.TCN.forward",
+        "tests.conftest.Trap",
+        "data.audio.write",
+        "hydra.utils.get_method",
+    ],
+)
+def test_nothing_but_networks_can_be_named(target: str, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run.write_config(folder, {"model": {"_target_": target, "command": "echo trap", "condition": 2, "channels": 2}})
+    with pytest.raises(run.RunError, match="model"):
+        run.load_net(folder)
+    assert "trap" not in capfd.readouterr().out
+
+
+def test_nested_targets_are_refused(folder: Path) -> None:
+    trap = folder / "trap"
+    nested = {"_target_": "pathlib.Path.touch", "_args_": [str(trap)]}
+    run.write_config(folder, {"model": SMALL | {"blocks": nested}})
+    with pytest.raises(run.RunError, match=r"model\.blocks: .* is not a plain number"):
+        run.load_net(folder)
+    assert not trap.exists()
+
+
+def test_yaml_constructs_no_objects(folder: Path) -> None:
+    trap = folder / "trap"
+    (folder / "config.yaml").write_text(f"model: !!python/object/apply:os.mkdir ['{trap}']\n")
+    with pytest.raises(run.RunError, match=r"config\.yaml: is not a plain YAML file"):
+        run.load_net(folder)
+    assert not trap.exists()
+    (folder / "config.yaml").write_text("- a list\n")
+    with pytest.raises(run.RunError, match="holds a list"):
+        run.read_config(folder)
+
+
+class Trap:
+    """Unpickling an object of this class makes a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.mkdir, (self.path,))
+
+
+def test_a_hostile_checkpoint_runs_nothing(folder: Path) -> None:
+    trap = folder / "trap"
+    file = folder / "checkpoints" / "best.ckpt"
+    torch.save({"state_dict": {"net.x": Trap(trap)}}, file)
+    with pytest.raises(run.RunError, match=r"best\.ckpt: is damaged"):
+        run.load_net(folder)
+    file.write_bytes(pickle.dumps(Trap(trap), protocol=2))
+    with pytest.raises(run.RunError, match=r"best\.ckpt: is damaged"):
+        run.load_net(folder)
+    assert not trap.exists()
+    pickle.loads(pickle.dumps(Trap(trap)))  # the trap works where it is not guarded against
+    assert trap.exists()
+
+
+def test_damaged_checkpoints_are_named(folder: Path) -> None:
+    file = folder / "checkpoints" / "best.ckpt"
+    whole = file.read_bytes()
+    for content in (b"", b"nonsense", whole[: len(whole) // 2]):
+        file.write_bytes(content)
+        with pytest.raises(run.RunError, match=r"best\.ckpt"):
+            run.load_net(folder)
+    file.write_bytes(whole)
+    run.write_config(folder, {"model": SMALL | {"channels": 3}})
+    with pytest.raises(run.RunError, match="not a checkpoint of this network"):
+        run.load_net(folder)
+    file.unlink()
+    with pytest.raises(run.RunError, match="missing"):
+        run.load_net(folder)
+
+
+def test_configuration_stays_plain(folder: Path) -> None:
+    with pytest.raises(yaml.YAMLError):
+        run.write_config(folder, {"model": object()})
+    assert run.read_config(folder)["model"] == SMALL  # the old file is whole

@@ -1,0 +1,164 @@
+"""Trains a network with a loss: ``python train.py loss=mrstft``. Every option lies in configs/train.yaml.
+
+The folder of the run decides what happens: a new one is trained, an interrupted one continued, a finished one left as
+it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import re
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from models import run
+from models.callbacks import Examples, MetricsFile, TrainingBar
+from models.system import SCORE, System
+
+log = logging.getLogger(__name__)
+
+# A run keeps its identity when these sections of its configuration change, so that it can be continued with more
+# epochs.
+FREE_SECTIONS = ("trainer", "logger", "choices")
+# The reader is faster than training on a processor, so that Lightning's advice on more workers does not apply.
+warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # inside Lightning
+warnings.filterwarnings("ignore", message=".*number of training batches .* is smaller than the logging interval.*")
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+
+
+def run_name() -> str:
+    """Name of a run: loss, seed and the other numbers that the command line sets, as in ``l1-seed1-channels8``."""
+    hydra_config = HydraConfig.get()
+    overrides = [item.lstrip("+~").split("=", 1) for item in hydra_config.overrides.task if "=" in item]
+    given = dict(overrides)
+    parts = [hydra_config.runtime.choices["loss"], f"seed{given.pop('seed', 42)}"]
+    for key, value in given.items():
+        if key.split(".")[0] in ("model", "loss", "optimizer", "scheduler") and key != "loss":
+            parts.append(re.sub(r"[^A-Za-z0-9.]+", "-", f"{key.split('.')[-1]}{value}").strip("-"))
+    return "-".join(parts)
+
+
+OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+
+
+@hydra.main(version_base="1.3", config_path="configs", config_name="train")
+def main(cfg: DictConfig) -> None:
+    try:
+        train(cfg, Path(HydraConfig.get().runtime.output_dir))
+    except (ValueError, OSError, FloatingPointError) as error:
+        # What a user can mend gets its message alone. Hydra shows a traceback with HYDRA_FULL_ERROR=1.
+        raise HydraException(f"Error: {error}") from error
+
+
+def train(cfg: DictConfig, folder: Path) -> None:
+    """Trains, continues or skips the run of a folder."""
+    if HydraConfig.get().mode == RunMode.MULTIRUN and cfg.trainer.get("strategy", "auto") != "auto":
+        raise ValueError(
+            "a sweep cannot use several devices, each process would run all of it. "
+            "Start one command for each job, as in: for loss in l1 stft; do python train.py trainer=ddp loss=$loss; done"
+        )
+    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    first_process = os.environ.get("LOCAL_RANK", "0") == "0"
+    if first_process and not prepare(folder, config):
+        return
+
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    net = instantiate(cfg.model)
+    loss = instantiate(cfg.loss)
+    data = instantiate(cfg.data, receptive_field=net.receptive_field, lookahead=net.lookahead, seed=cfg.seed)
+    check_lengths(loss, cfg.data.channels, cfg.data.segment_length - net.receptive_field + 1)
+    system = System(net, loss, instantiate(cfg.metrics), instantiate(cfg.optimizer), instantiate(cfg.scheduler))
+
+    checkpoints = folder / "checkpoints"
+    logger: Any = instantiate(cfg.logger, save_dir=str(folder)) if cfg.logger else False
+    trainer = instantiate(
+        cfg.trainer,
+        default_root_dir=str(folder),
+        logger=logger,
+        callbacks=[
+            ModelCheckpoint(checkpoints, "best", monitor=SCORE, enable_version_counter=False),
+            ModelCheckpoint(checkpoints, "last", enable_version_counter=False),
+            MetricsFile(folder / "metrics.csv"),
+            Examples(cfg.data.sample_rate),
+            TrainingBar(cfg.name),
+        ],
+    )
+    last = checkpoints / "last.ckpt"
+    started = time.time()
+    state, details = "interrupted", {}
+    try:
+        trainer.fit(system, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
+        state = "finished"
+    except Exception as error:
+        state, details = "failed", {"error": f"{type(error).__name__}: {error}"}
+        raise
+    finally:
+        if first_process:
+            details |= {"epochs": trainer.current_epoch, "steps": trainer.global_step}
+            finish(folder, state, started, details)
+        if hasattr(getattr(logger, "experiment", None), "finish"):  # W&B: the next job starts a run of its own
+            logger.experiment.finish()
+
+
+def prepare(folder: Path, config: dict[str, Any]) -> bool:
+    """Writes the configuration into the folder of a run; false if the run is finished already.
+
+    Raises:
+        ValueError: if the folder holds a run of another configuration.
+    """
+    if (folder / "config.yaml").exists():
+        old = run.read_config(folder)
+        changed = sorted(key for key in config | old if key not in FREE_SECTIONS and old.get(key) != config.get(key))
+        if changed:
+            before, now = ({key: side.get(key) for key in changed} for side in (old, config))
+            raise ValueError(
+                f"{folder} holds a run of another configuration: it has {before}, this command has {now}. "
+                f"Choose another study=… or name=…, or delete the folder."
+            )
+        more = config["trainer"]["max_epochs"] > old["trainer"]["max_epochs"]
+        if run.read_status(folder)["state"] == "finished" and not more:
+            log.info("%s is finished already; delete it to train it again.", folder)
+            return False
+        log.info("Continuing %s", folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    run.write_config(folder, config)
+    run.write_status(folder, "running")
+    return True
+
+
+def check_lengths(loss: torch.nn.Module, channels: int, samples: int) -> None:
+    """Raises a ValueError if the outputs of training are too short for the loss, before anything is read."""
+    noise = torch.randn(2, 1, channels, max(samples, 0), generator=torch.Generator().manual_seed(0))
+    try:
+        loss(noise[0], noise[1])
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"the loss cannot use training outputs of {samples} samples and {channels} channel(s): {error} "
+            f"(a crop of data.segment_length samples is shortened by the receptive field minus 1)"
+        ) from error
+
+
+def finish(folder: Path, state: str, started: float, details: dict[str, Any]) -> None:
+    """Writes how a training ended."""
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "lightning": pl.__version__}
+    run.write_status(folder, state, seconds=round(time.time() - started, 1), **details, versions=versions)
+    log.info("%s: %s", folder, state)
+
+
+if __name__ == "__main__":
+    main()
