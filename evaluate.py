@@ -183,7 +183,7 @@ class _Levels:
 
 
 def model_name(folder: Path) -> str:
-    """What runs of different seeds have in common: ``l1`` for ``l1-seed2``, ``l1-channels8`` for ``l1-seed2-channels8``."""
+    """What runs of different seeds share: ``l1`` for ``l1-seed2``, ``l1-channels8`` for ``l1-seed2-channels8``."""
     return re.sub(r"-seed\d+", "", folder.name)
 
 

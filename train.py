@@ -41,14 +41,12 @@ warnings.filterwarnings("ignore", message=".*number of training batches .* is sm
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 
 
-def run_name() -> str:
+def run_name(seed: int) -> str:
     """Name of a run: loss, seed and the other numbers that the command line sets, as in ``l1-seed1-channels8``."""
     hydra_config = HydraConfig.get()
-    overrides = [item.lstrip("+~").split("=", 1) for item in hydra_config.overrides.task if "=" in item]
-    given = dict(overrides)
-    parts = [hydra_config.runtime.choices["loss"], f"seed{given.pop('seed', 42)}"]
-    for key, value in given.items():
-        if key.split(".")[0] in ("model", "loss", "optimizer", "scheduler") and key != "loss":
+    parts = [hydra_config.runtime.choices["loss"], f"seed{seed}"]
+    for key, value in (item.lstrip("+~").split("=", 1) for item in hydra_config.overrides.task if "=" in item):
+        if "." in key and key.split(".")[0] in ("model", "loss", "optimizer", "scheduler"):
             parts.append(re.sub(r"[^A-Za-z0-9.]+", "-", f"{key.split('.')[-1]}{value}").strip("-"))
     return "-".join(parts)
 
@@ -70,7 +68,7 @@ def train(cfg: DictConfig, folder: Path) -> None:
     if HydraConfig.get().mode == RunMode.MULTIRUN and cfg.trainer.get("strategy", "auto") != "auto":
         raise ValueError(
             "a sweep cannot use several devices, each process would run all of it. "
-            "Start one command for each job, as in: for loss in l1 stft; do python train.py trainer=ddp loss=$loss; done"
+            "Start one command for each job: for loss in l1 stft; do python train.py trainer=ddp loss=$loss; done"
         )
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     first_process = os.environ.get("LOCAL_RANK", "0") == "0"

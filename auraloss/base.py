@@ -86,7 +86,7 @@ class Loss(torch.nn.Module):
 
     def pooled(self, statistics: Tensor) -> Tensor:
         """What `value` is applied to: the statistics, or for `pool="batch"` their sum, `[size]`."""
-        return statistics.flatten(0, -2).sum(0) if self.pool == "batch" else statistics
+        return statistics.reshape(-1, self.size).sum(0) if self.pool == "batch" else statistics
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor | tuple[Tensor | list[Tensor], ...]:
         return reduce(self.value(self.pooled(self.statistics(input, target))), self.reduction)

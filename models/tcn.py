@@ -11,6 +11,9 @@ receptive field. Which input sample an output sample belongs to follows from ``l
 
 A causal network has ``lookahead == 0``; the paper's is centred, so it looks ahead by half of its receptive field.
 
+A new network starts as (nearly) the identity, ``tanh(input)``. A loss on magnitudes cannot tell a signal from its
+inversion: from random weights it would settle on either polarity, from the identity it stays with the right one.
+
 Source: Steinmetz and Reiss, "auraloss: Audio-focused loss functions in PyTorch", DMRN+15, 2020, and its released model.
 That model adds the output of the last block twice; here every block is added once.
 """
@@ -33,7 +36,7 @@ CONDITIONING = (32, 64, 128)
 class FiLM(nn.Module):
     """Feature-wise linear modulation: batch-normalised channels, scaled and shifted by the condition.
 
-    Without a condition (``condition == 0``) scale and shift are parameters of their own.
+    Without a condition (``condition == 0``) scale and shift are parameters of their own. Both start at zero.
 
     Shape:
         x ``(B, channels, T)``, condition ``(B, condition)`` → ``(B, channels, T)``.
@@ -45,6 +48,8 @@ class FiLM(nn.Module):
         super().__init__()
         self.norm = nn.BatchNorm1d(channels, affine=condition == 0)
         self.modulation = nn.Linear(condition, 2 * channels) if condition else None
+        for parameter in (self.modulation or self.norm).parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         x = self.norm(x)
@@ -88,7 +93,10 @@ class TCNBlock(nn.Module):
         start = self.span - self.lookahead
         kept = x[..., start : x.shape[-1] - self.lookahead]
         y = dilated_conv1d(x, self.conv.weight, self.dilation)
-        return self.activation(self.film(y, condition)) + self.residual(kept)
+        y = self.activation(self.film(y, condition))
+        if kept.shape[1] in (1, y.shape[1]):  # then the 1×1 convolution is a gain for each channel, and cheaper as such
+            return torch.addcmul(y, kept, self.residual.weight.view(1, -1, 1))
+        return y + self.residual(kept)
 
 
 class TCN(Net):
@@ -167,6 +175,8 @@ class TCN(Net):
         self.receptive_field = 1 + sum(block.span for block in self.blocks)  # type: ignore[misc]
         self.lookahead = sum(block.lookahead for block in self.blocks)  # type: ignore[misc]
 
+        self._start_as_identity()
+
     def forward(self, x: Tensor, controls: Tensor) -> Tensor:
         self._check(x, controls)
         condition = self.conditioning(controls) if self.conditioning is not None else controls
@@ -180,6 +190,20 @@ class TCN(Net):
             skip = x[..., before : before + samples]
             total = skip if total is None else total + skip
         return torch.tanh(self.mix(total))
+
+    @torch.no_grad()
+    def _start_as_identity(self) -> None:
+        """The convolutions are silent at first (`FiLM`); the residual paths carry the input, the mix takes the mean."""
+        block: Any
+        for block in self.blocks:
+            nn.init.constant_(block.residual.weight, 1 / block.residual.weight.shape[1])
+        outputs, channels, _ = self.mix.weight.shape
+        groups = math.gcd(self.in_channels, channels)
+        carried = torch.ones(outputs, channels)
+        if groups == self.in_channels == outputs:  # then each output takes the channels that carry its own input
+            carried = (torch.arange(channels) * groups // channels == torch.arange(outputs)[:, None]).float()
+        self.mix.weight.copy_((carried / carried.sum(dim=1, keepdim=True) / len(self.blocks)).unsqueeze(-1))
+        self.mix.bias.zero_()  # type: ignore[union-attr]
 
     def _check(self, x: Tensor, controls: Tensor) -> None:
         if x.ndim != 3 or x.shape[1] != self.in_channels:

@@ -78,7 +78,7 @@ def markdown(table: Table, columns: Sequence[str] = COLUMNS) -> str:
     for row, values in table.rows.items():
         count = table.runs.get(row, 1)
         label = row if count == 1 or row == UNPROCESSED else f"{row} ({count} runs)"
-        cells = [_figure(column, values[column]) for column in columns]
+        cells = [figure(column, values[column]) for column in columns]
         marked = [
             f"**{cell}**" if table.best(column) == row else cell for column, cell in zip(columns, cells, strict=True)
         ]
@@ -156,7 +156,7 @@ def _mean(parts: list[tuple[float, float]]) -> float:
     return sum(samples * value for samples, value in parts) / sum(samples for samples, _ in parts)
 
 
-def _figure(column: str, value: float) -> str:
+def figure(column: str, value: float) -> str:
     """As the paper prints: L1, Logcosh and DC in exponent form, ESR with four decimals, others with three."""
     if column in ("L1", "Logcosh", "DC"):
         return f"{value:.2e}"

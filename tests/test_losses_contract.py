@@ -24,6 +24,15 @@ STEREO = {"sdstft"}
 DECIBELS = {"snr", "sisdr"}  # negated ratios: not 0 for equal signals
 SINGLE = [name for name, config in LOSSES.items() if not {"loss", "losses"} & set(config)]
 
+
+def per_item(config: Any) -> Any:
+    """The same loss without the batch-wide pooling that training uses."""
+    if not isinstance(config, dict):
+        return config
+    return {key: per_item(value) for key, value in config.items() if key != "pool"}
+
+
+PER_ITEM = {name: per_item(config) for name, config in LOSSES.items()}
 every_loss = pytest.mark.parametrize("name", LOSSES)
 
 
@@ -138,9 +147,10 @@ def test_unequal_shapes_are_refused_by_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if name not in STEREO])
-def test_any_leading_dimensions_and_strides(name: str) -> None:
+@pytest.mark.parametrize("configs", [LOSSES, PER_ITEM], ids=["shipped", "per item"])
+def test_any_leading_dimensions_and_strides(name: str, configs: dict[str, Any]) -> None:
     input, target = pair(name)
-    loss = make(LOSSES[name])
+    loss = make(configs[name])
     expected = loss(input, target)
     torch.testing.assert_close(loss(input[:, 0], target[:, 0]), expected)
     strided = (signal.mT.contiguous().mT for signal in (input, target))
@@ -151,13 +161,13 @@ def test_any_leading_dimensions_and_strides(name: str) -> None:
 @pytest.mark.parametrize("name", SINGLE)
 def test_reduction(name: str) -> None:
     input, target = pair(name, batch=3)
-    values = make(LOSSES[name], reduction="none")(input, target)
+    values = make(PER_ITEM[name], reduction="none")(input, target)
     assert values.shape == (3, 1)
     for item in range(3):
-        alone = make(LOSSES[name])(input[item : item + 1], target[item : item + 1])
+        alone = make(PER_ITEM[name])(input[item : item + 1], target[item : item + 1])
         torch.testing.assert_close(values[item, 0], alone)
-    torch.testing.assert_close(make(LOSSES[name])(input, target), values.mean())
-    torch.testing.assert_close(make(LOSSES[name], reduction="sum")(input, target), values.sum())
+    torch.testing.assert_close(make(PER_ITEM[name])(input, target), values.mean())
+    torch.testing.assert_close(make(PER_ITEM[name], reduction="sum")(input, target), values.sum())
 
 
 @pytest.mark.parametrize("name", SINGLE)

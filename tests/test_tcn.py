@@ -8,6 +8,15 @@ from torch.nn import functional as F
 from models.tcn import TCN
 
 
+def randomised(net: TCN) -> TCN:
+    """The net as if trained: a new one passes its input on, which would hide most of its structure."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.normal_(0, 0.1, generator=generator)
+    return net
+
+
 def influence(net: TCN, samples: int, output: int) -> torch.Tensor:
     """Which input samples the output sample depends on."""
     x = torch.zeros(1, net.in_channels, samples).normal_(generator=torch.Generator().manual_seed(0)).requires_grad_()
@@ -19,7 +28,7 @@ def influence(net: TCN, samples: int, output: int) -> torch.Tensor:
 @pytest.mark.parametrize("causal", [False, True])
 def test_receptive_field_of_the_paper(causal: bool) -> None:
     torch.manual_seed(0)
-    net = TCN(channels=4, causal=causal)
+    net = randomised(TCN(channels=4, causal=causal))
     assert net.receptive_field == 14_323  # 1 + 14 · (1 + 2 + … + 512)
     assert net.lookahead == (0 if causal else 7_161)
     seen = influence(net, 14_323 + 99, output=40)
@@ -45,9 +54,9 @@ def test_output_belongs_to_the_input_sample_that_the_contract_names(kernel_size:
 
 
 def test_structure_against_plain_modules() -> None:
-    """The same computation written out with the library's modules, block by block, at the alignment of a centred net."""
+    """The same computation written out with the library's modules, block by block, for a centred net."""
     torch.manual_seed(0)
-    net = TCN(blocks=3, kernel_size=5, channels=6, dilation_growth=3).eval()
+    net = randomised(TCN(blocks=3, kernel_size=5, channels=6, dilation_growth=3)).eval()
     x, controls = torch.randn(2, 1, 120), torch.rand(2, 2)
     assert net.conditioning is not None
     condition = net.conditioning(controls)
@@ -77,6 +86,13 @@ def test_defaults_are_the_papers() -> None:
     assert sum(parameter.numel() for parameter in net.parameters()) == expected
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_starts_as_the_identity(channels: int) -> None:
+    net = TCN(blocks=4, kernel_size=3, channels=8, in_channels=channels, out_channels=channels)
+    x = torch.randn(2, channels, 80)
+    torch.testing.assert_close(net(x, torch.rand(2, 2)), torch.tanh(net.align(x)))
+
+
 @pytest.mark.parametrize(("channels", "controls"), [(1, 0), (1, 5), (2, 2), (3, 1)])
 def test_any_number_of_channels_and_controls(channels: int, controls: int) -> None:
     net = TCN(blocks=2, kernel_size=3, channels=8, controls=controls, in_channels=channels, out_channels=channels)
@@ -89,7 +105,7 @@ def test_any_number_of_channels_and_controls(channels: int, controls: int) -> No
 
 def test_controls_matter() -> None:
     torch.manual_seed(0)
-    net = TCN(blocks=2, kernel_size=3, channels=8).eval()
+    net = randomised(TCN(blocks=2, kernel_size=3, channels=8)).eval()
     x = torch.randn(1, 1, 50)
     assert not torch.allclose(net(x, torch.tensor([[0.0, 0.2]])), net(x, torch.tensor([[0.0, 0.9]])))
 

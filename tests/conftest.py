@@ -1,0 +1,118 @@
+"""What several tests share: a tiny data set, and entry points run in this process as the command line would.
+
+Nothing is read from or written to the user's own folders.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import runpy
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from data import embedded
+
+ROOT = Path(__file__).parent.parent
+
+# A network and an epoch so small that a training takes a second: receptive field 13, 4 steps an epoch.
+TINY = (
+    "study=tiny",
+    "model.blocks=3",
+    "model.kernel_size=5",
+    "model.channels=2",
+    "model.dilation_growth=1",
+    "data.recordings.minutes=0.1",
+    "data.segment_length=8192",
+    "data.eval_length=65536",
+    "data.batch_size=8",
+    "trainer=cpu",
+    "trainer.max_epochs=1",
+    "trainer.limit_val_batches=2",
+)
+TINY_RECEPTIVE_FIELD = 13  # 1 + 3 blocks · 4 samples
+
+
+@dataclass(frozen=True)
+class Result:
+    """How an entry point ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Caches of this project and of W&B go to a temporary folder; two threads do not fight over two cores."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        for name in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"):
+            (folder / name).mkdir()
+            patch.setenv(name, str(folder / name))
+        for name in ("WANDB_MODE", "WANDB_API_KEY", "HYDRA_FULL_ERROR", "LOCAL_RANK"):
+            patch.delenv(name, raising=False)
+        patch.setenv("OMP_NUM_THREADS", "1")  # of subprocesses
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        yield
+        torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def tiny_root(tmp_path_factory: pytest.TempPathFactory, _own_folders: None) -> Path:
+    """A data set of 6 s of Train, and 16 s of Val and of Test in two recordings each."""
+    root = tmp_path_factory.mktemp("data") / "tiny"
+    embedded.recordings(root, minutes=0.1)
+    return root
+
+
+Entry = Callable[..., Result]
+
+
+@pytest.fixture
+def entry(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Entry]:
+    """Runs ``python <script> <arguments>`` in this process, from `tmp_path` as the working directory."""
+    kept = {name: os.environ.get(name) for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")}
+
+    def run(script: str, *arguments: str) -> Result:
+        root = logging.getLogger()
+        handlers, level, interrupt = root.handlers[:], root.level, signal.getsignal(signal.SIGINT)
+        capfd.readouterr()
+        code = 0
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", [str(ROOT / script), *arguments])
+            patch.chdir(tmp_path)
+            try:
+                runpy.run_path(str(ROOT / script), run_name="__main__")
+            except SystemExit as error:
+                code = error.code if isinstance(error.code, int) else 1
+            finally:
+                root.handlers[:], root.level = handlers, level
+                signal.signal(signal.SIGINT, interrupt)  # Lightning leaves it ignored after an interruption
+        return Result(code, *capfd.readouterr())
+
+    yield run
+    for name, value in kept.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+@pytest.fixture
+def train(entry: Entry, tiny_root: Path) -> Entry:
+    """``python train.py`` with the tiny network on the tiny data set, and what is added to it."""
+
+    def run(*arguments: str) -> Result:
+        flags = [argument for argument in arguments if argument.startswith("-")]
+        return entry("train.py", *flags, *TINY, f"data.root={tiny_root}", *(a for a in arguments if a not in flags))
+
+    return run
