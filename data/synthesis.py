@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from data.instruments import INSTRUMENTS, Audio, Instrument, gain
 
-PEAK_DB = (-45.0, -0.1)  # range of a passage's peak, dBFS
+PEAK_DB = (-45.0, -0.2)  # range of a passage's peak, dBFS
+NOISE_DB = (-75.0, -60.0)  # range of the level (RMS, dBFS) of a microphone's and preamplifier's white noise
 LOUD_DB = -12.0  # where a compressor works
 LOUD_SHARE = 0.75  # share of the passages whose peak lies above it
 PASSAGE_SECONDS = (1.5, 6.0)
@@ -50,7 +51,11 @@ def programme(rng: np.random.Generator, seconds: float, sample_rate: int = 44100
 
 
 def _passage(rng: np.random.Generator, instrument: Instrument, n: int, sample_rate: int) -> Audio:
-    """An instrument brought to a level, with a fade, a swell or a step of level in a third of the cases."""
+    """An instrument brought to a level, with a fade, a swell or a step of level in a third of the cases.
+
+    As every recording it has noise in the bands where the instrument has nothing. It lies above that of the compressor,
+    so what a spectral loss compares there is what the compressor makes of its input.
+    """
     x = instrument(rng, n, sample_rate)
     shape = rng.random()
     if shape < 0.1:
@@ -62,6 +67,7 @@ def _passage(rng: np.random.Generator, instrument: Instrument, n: int, sample_ra
     loud = rng.random() < LOUD_SHARE
     peak_db = rng.uniform(LOUD_DB, PEAK_DB[1]) if loud else rng.uniform(PEAK_DB[0], LOUD_DB)
     x *= gain(peak_db) / np.abs(x).max()
+    x += gain(rng.uniform(*NOISE_DB)) * rng.standard_normal(n)
     edge = round(EDGE_SECONDS * sample_rate)
     ramp = np.linspace(0, 1, edge)
     x[:edge] *= ramp

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from scripts.table import COLUMNS, UNPROCESSED, Table, figure, paper_table, tables
 
@@ -30,7 +31,7 @@ def draw(ours: Table, file: Path) -> None:
     picture.savefig(file, dpi=150)
 
 
-def _panel(panel: Axes, table: Table) -> object:
+def _panel(panel: Axes, table: Table) -> AxesImage:
     models = [row for row in table.rows if row != UNPROCESSED]
     values = np.array([[table.rows[row][column] for column in COLUMNS] for row in models])
     ratios = values / values.min(axis=0)
@@ -40,7 +41,7 @@ def _panel(panel: Axes, table: Table) -> object:
         panel.text(
             j,
             i,
-            figure(COLUMNS[j], values[i, j]),
+            figure(COLUMNS[j], float(values[i, j])),
             ha="center",
             va="center",
             fontsize=8.5,

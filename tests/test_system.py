@@ -188,7 +188,7 @@ def test_accumulated_batches_are_one_step_along_their_mean_gradient(tmp_path: Pa
     gradients = [
         float((2 * (0.5 * x - y) * x).mean()) for x, y in ((b.input[..., 1:-1], b.target[..., 1:-1]) for b in batches)
     ]
-    assert float(system.net.gain) == pytest.approx(0.5 - 0.1 * sum(gradients) / 4, rel=1e-5)
+    assert system.net.gain.item() == pytest.approx(0.5 - 0.1 * sum(gradients) / 4, rel=1e-5)
 
 
 def test_the_state_of_a_system_is_plain_tensors(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_the_same_command_gives_the_same_weights_and_another_seed_others(train: 
 
 @pytest.mark.parametrize("loss", ["l1", "rrstft"])
 def test_a_training_continued_with_more_epochs_is_the_same_training(train: Entry, runs: Path, loss: str) -> None:
-    """Also the learning rate: here the plateau lowers it after every epoch but the first."""
+    """Also the learning rate: here the plateau lowers it after every epoch but the first, from which it counts."""
     plateau = ("scheduler.patience=0", "+scheduler.threshold=0.99", "scheduler.factor=0.5", f"loss={loss}")
     assert train("name=whole", "trainer.max_epochs=4", *plateau).code == 0
     for epochs in (2, 3, 4):
@@ -173,6 +173,11 @@ def test_a_training_interrupted_before_its_first_checkpoint_starts_again(
     assert train("name=a").code == 0
     assert train("name=b").code == 0
     assert same(runs / "a", runs / "b")
+
+
+def test_the_rate_in_metrics_csv_is_that_of_the_epoch(train: Entry, runs: Path) -> None:
+    assert train("name=a", "scheduler=cosine", "trainer.max_epochs=2", "optimizer.lr=0.002").code == 0
+    assert [float(row["lr"]) for row in rows(runs / "a")] == pytest.approx([0.002, 0.001])  # half a cosine
 
 
 # Folders that are there already
@@ -237,6 +242,13 @@ def test_a_segment_too_short_for_the_loss_is_named(train: Entry) -> None:
     assert "Traceback" not in result.err
 
 
+def test_real_data_without_a_folder_are_refused(entry: Entry) -> None:
+    result = entry("train.py", "data=signaltrain", "trainer=cpu")
+    assert result.code == 1
+    assert "data.root" in result.err
+    assert "Traceback" not in result.err
+
+
 def test_a_loss_for_stereo_is_refused_with_mono_data(train: Entry) -> None:
     result = train("loss=sdstft")
     assert result.code == 1
@@ -244,8 +256,8 @@ def test_a_loss_for_stereo_is_refused_with_mono_data(train: Entry) -> None:
     assert "Traceback" not in result.err
 
 
-def test_a_missing_data_set_is_named(train: Entry, tmp_path: Path) -> None:
-    result = train("data=signaltrain", f"data.root={tmp_path / 'nowhere'}")
+def test_a_missing_data_set_is_named(entry: Entry, tmp_path: Path) -> None:
+    result = entry("train.py", "data=signaltrain", f"data.root={tmp_path / 'nowhere'}", "trainer=cpu")
     assert result.code == 1
     assert f"{tmp_path / 'nowhere'} does not exist" in result.err
     assert "data.root=" in result.err
