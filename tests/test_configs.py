@@ -1,4 +1,4 @@
-"""Every shipped configuration composes, can be built, and a loss trains a network; the default is the paper's recipe."""
+"""Every shipped configuration composes and can be built, every loss trains; the default is the paper's recipe."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -84,7 +85,7 @@ def test_sums_are_kept_in_float64() -> None:
 def test_random_resolutions_are_drawn_by_the_number_of_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring, "GROUP", 2)
     blocks = pairs(5000, 4000, 6000)
-    options = {"max_fft_size": 2048, "seed": 0}
+    options: dict[str, Any] = {"max_fft_size": 2048, "seed": 0}
     for pool in ("item", "batch"):
         metric = RandomResolutionSTFTLoss(pool=pool, **options)
         rows = scored(blocks, RR=metric)

@@ -1,4 +1,4 @@
-"""Runs of training, as the command line starts them: repeatable, continued, skipped, refused; errors before it starts."""
+"""Runs of training, as the command line starts them: repeatable, continued, skipped, refused; early errors."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_run_is_a_folder_that_anybody_can_read_and_load(
 ) -> None:
     systems: list[System] = []
     configure = System.configure_optimizers
-    monkeypatch.setattr(System, "configure_optimizers", lambda self: systems.append(self) or configure(self))
+    monkeypatch.setattr(System, "configure_optimizers", lambda self: (systems.append(self), configure(self))[1])
     result = train("name=a", "trainer.max_epochs=2")
     folder = runs / "a"
     assert result.code == 0, result.err
