@@ -6,18 +6,17 @@ The runs are data: of each, only a network of models/ and plain values are used 
 from __future__ import annotations
 
 import csv
-import glob
 import logging
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import hydra
 import torch
-from hydra.errors import HydraException
+from hydra.errors import CompactHydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
@@ -25,6 +24,7 @@ from tqdm import tqdm
 
 from data import signaltrain
 from data.segments import Block, Blocks
+from data.signaltrain import Recording
 from models import run
 from models.net import Net
 from models.scoring import Score, Unprocessed, render, score
@@ -41,56 +41,50 @@ def main(cfg: DictConfig) -> None:
     try:
         complete = evaluate(cfg)
     except (ValueError, OSError) as error:
-        raise HydraException(f"Error: {error}") from error
+        raise CompactHydraException(f"Error: {error}") from error
     if not complete:
         raise SystemExit(1)
 
 
+@dataclass(frozen=True)
+class Model:
+    """A network to be scored; runs that differ in the seed alone share a name."""
+
+    run: str
+    name: str
+    seed: str
+    net: Net
+
+
 def evaluate(cfg: DictConfig) -> bool:
     """Writes scores.csv and table1.{md,csv,json}; false if a run had to be left out."""
-    folders = find_runs(cfg.runs)
-    out = Path(cfg.out) if cfg.out else results_folder(folders)
-    device = (
-        torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        if cfg.device == "auto"
-        else torch.device(cfg.device)
-    )
-    conventions = {name: {m: instantiate(spec) for m, spec in of.items()} for name, of in cfg.conventions.items()}
-    for metrics in conventions.values():
-        for metric in metrics.values():
-            metric.to(device)
-
+    folders = run.find_runs(cfg.runs)
     notes: list[str] = []
-    nets: dict[Path, tuple[Net, Mapping[str, Any]]] = {}
+    sources: set[Source] = set()
+    models = [Model(table.UNPROCESSED, table.UNPROCESSED, "", Unprocessed())]
     for folder in folders:
         try:
-            nets[folder] = (run.load_net(folder, cfg.checkpoint), run.read_config(folder))
+            config = run.read_config(folder)
+            if not cfg.get("data"):
+                sources.add(trained_on(folder, config))
+            net = run.load_net(folder, cfg.checkpoint)
         except run.RunError as error:
             notes.append(f"{folder} is left out: {error}")
-    if not nets:
-        raise ValueError("none of the runs can be scored:\n" + "\n".join(notes))
+            continue
+        models.append(Model(str(folder), model_name(folder), str(config.get("seed", "")), net))
     complete = not notes
-    recordings, source = test_recordings(cfg, [config for _, config in nets.values()])
-    seconds = sum(recording.seconds for recording in recordings)
-    notes.append(f"Test split: {source}, {len(recordings)} recordings, {seconds / 60:.1f} minutes, all of it scored.")
+    if len(models) == 1:
+        raise ValueError("none of the runs can be scored:\n" + "\n".join(notes))
+    for model in models[1:]:
+        if (state := run.read_status(Path(model.run))["state"]) != "finished":
+            notes.append(f"{model.run} is {state}: its {cfg.checkpoint} checkpoint so far is scored.")
 
-    rows: list[dict[str, Any]] = []
-    everything: list[tuple[str, str, str, Net]] = [("", table.UNPROCESSED, "", Unprocessed())]
-    for folder, (net, config) in nets.items():
-        state = run.read_status(folder)
-        if state["state"] != "finished":
-            notes.append(f"{folder} is {state['state']}: its {cfg.checkpoint} checkpoint so far is scored.")
-        everything.append((str(folder), model_name(folder), str(config.get("seed", "")), net))
-    for folder_name, model, seed, net in tqdm(everything, desc="Scoring", unit="model"):
-        levels = _Levels()
-        pairs = rendered(
-            net.to(device), recordings, cfg.eval_length, device, levels, folder_name or "unprocessed input"
-        )
-        for item in score(pairs, conventions):
-            rows.append(row(folder_name or model, model, seed, item))
-        if levels.difference_db < SILENT_DB:
-            notes.append(f"{folder_name} has collapsed to silence: {-levels.difference_db:.0f} dB below the target.")
+    recordings, root = test_recordings(cfg, sources)
+    minutes = sum(recording.seconds for recording in recordings) / 60
+    notes.append(f"Test split: {root}, {len(recordings)} recordings, {minutes:.1f} minutes, all of it scored.")
+    rows = score_models(cfg, models, recordings, notes)
 
+    out = Path(cfg.out) if cfg.out else results_folder(folders)
     out.mkdir(parents=True, exist_ok=True)
     with (out / "scores.csv").open("w", newline="") as stream:
         writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
@@ -101,26 +95,36 @@ def evaluate(cfg: DictConfig) -> bool:
     return complete
 
 
-def find_runs(runs: Any) -> list[Path]:
-    """Folders of runs from folders and patterns of runs or studies; without any, those of the newest study.
+def score_models(
+    cfg: DictConfig, models: list[Model], recordings: list[Recording], notes: list[str]
+) -> list[dict[str, Any]]:
+    """The rows of scores.csv; adds a note for a model that has collapsed to silence."""
+    automatic = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(automatic if cfg.device == "auto" else cfg.device)
+    conventions = {
+        convention: {name: instantiate(metric).to(device) for name, metric in metrics.items()}
+        for convention, metrics in cfg.conventions.items()
+    }
+    rows = []
+    for model in tqdm(models, desc="Scoring", unit="model"):
+        levels = _Levels()
+        for item in score(rendered(model, recordings, cfg.eval_length, device, levels), conventions):
+            rows.append(row(model, item))
+        if levels.difference_db < SILENT_DB:
+            notes.append(f"{model.run} has collapsed to silence: {-levels.difference_db:.0f} dB below the target.")
+    return rows
 
-    Raises:
-        ValueError: if a folder or pattern finds no run.
-    """
-    if runs is None:
-        found = sorted(Path("runs").glob("*/*/config.yaml"), key=lambda file: file.stat().st_mtime)
-        if not found:
-            raise ValueError("runs/ holds no run yet; train one with `python train.py`, or name folders with runs=…")
-        runs = [found[-1].parent.parent]
-    folders: dict[Path, None] = {}
-    for pattern in [runs] if isinstance(runs, str | Path) else list(runs):
-        matches = [Path(match) for match in sorted(glob.glob(str(pattern)))]
-        inside = [file.parent for match in matches for file in sorted(match.glob("*/config.yaml"))]
-        new = [match for match in matches if (match / "config.yaml").exists()] + inside
-        if not new:
-            raise ValueError(f"runs={pattern}: finds no folder with a config.yaml; the runs lie in runs/<study>/<name>")
-        folders |= dict.fromkeys(new)
-    return list(folders)
+
+def rendered(
+    model: Model, recordings: list[Recording], length: int, device: torch.device, levels: _Levels
+) -> Iterator[tuple[Block, Tensor, Tensor]]:
+    """The output of a network for every block of the recordings, with its target."""
+    net = model.net.to(device)
+    blocks = Blocks(recordings, length, net.context, SHORTEST)
+    for index, block in enumerate(tqdm(blocks.blocks, desc=model.run, unit="segment", leave=False)):
+        output, target = render(net, blocks[index], device)
+        levels.add(output, target)
+        yield block, output, target
 
 
 def results_folder(folders: list[Path]) -> Path:
@@ -129,42 +133,39 @@ def results_folder(folders: list[Path]) -> Path:
     return studies.pop() / "results" if len(studies) == 1 else Path("results")
 
 
-def test_recordings(cfg: DictConfig, configs: list[Mapping[str, Any]]) -> tuple[list[signaltrain.Recording], str]:
-    """The test split that the command names, or else the one of the data set on which all runs were trained.
+class Source(NamedTuple):
+    """The data of a training."""
 
-    Of a run's configuration only plain values are used: nothing that it names is called.
-    """
+    root: str
+    sample_rate: int  # Hz
+    channels: int
+
+
+def trained_on(folder: Path, config: Mapping[str, Any]) -> Source:
+    """The data of a run, from plain values of its configuration: nothing that it names is called."""
+    data = config.get("data")
+    values = [data.get(field) if isinstance(data, dict) else None for field in Source._fields]
+    if [type(value) for value in values] != [str, int, int]:
+        raise run.RunError(
+            f"{folder / 'config.yaml'}: data.root, data.sample_rate and data.channels do not say what it was trained "
+            "on; name the data to test on, e.g. data=signaltrain data.root=…"
+        )
+    return Source(*values)  # type: ignore[arg-type]
+
+
+def test_recordings(cfg: DictConfig, sources: set[Source]) -> tuple[list[Recording], str]:
+    """The test split that the command names, or else the one of the data set on which all runs were trained."""
     if cfg.get("data"):
         module = instantiate(cfg.data)
         module.prepare_data()
         return module.found["test"], str(cfg.data.root)
-    keys = ("root", "sample_rate", "channels")
-    trained_on = {tuple(config.get("data", {}).get(key) for key in keys) for config in configs}
-    if len(trained_on) > 1:
+    if len(sources) > 1:
         raise ValueError(
-            f"the runs were trained on different data: {sorted(map(str, trained_on))}. "
+            f"the runs were trained on different data: {', '.join(map(str, sorted(sources)))}. "
             f"Name the data to test on, e.g. data=signaltrain data.root=…"
         )
-    root, sample_rate, channels = trained_on.pop()
-    if not isinstance(root, str) or not isinstance(sample_rate, int) or not isinstance(channels, int):
-        raise ValueError("the runs do not say what they were trained on; name it, e.g. data=signaltrain data.root=…")
-    return signaltrain.recordings(root, sample_rate, channels)["test"], root
-
-
-def rendered(
-    net: Net,
-    recordings: list[signaltrain.Recording],
-    length: int,
-    device: torch.device,
-    levels: _Levels,
-    label: str,
-) -> Iterator[tuple[Block, Tensor, Tensor]]:
-    """The output of a network for every block of the recordings, with its target."""
-    blocks = Blocks(recordings, length, net.context, SHORTEST)
-    for index, block in enumerate(tqdm(blocks.blocks, desc=label, unit="segment", leave=False)):
-        output, target = render(net, blocks[index], device)
-        levels.add(output, target)
-        yield block, output, target
+    source = next(iter(sources))
+    return signaltrain.recordings(*source)["test"], source.root
 
 
 class _Levels:
@@ -187,18 +188,12 @@ def model_name(folder: Path) -> str:
     return re.sub(r"-seed\d+", "", folder.name)
 
 
-def row(name: str, model: str, seed: str, item: Score) -> dict[str, Any]:
+def row(model: Model, item: Score) -> dict[str, Any]:
     """A row of scores.csv."""
     values = asdict(item)
     switch, _, peak_reduction = values.pop("setting").partition("__")
-    return {
-        "run": name,
-        "model": model,
-        "seed": seed,
-        "switch": switch,
-        "peak_reduction": peak_reduction,
-        **values,
-    }
+    of_model = {"run": model.run, "model": model.name, "seed": model.seed}
+    return {**of_model, "switch": switch, "peak_reduction": peak_reduction, **values}
 
 
 if __name__ == "__main__":

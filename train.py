@@ -19,10 +19,11 @@ import hydra
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from models import run
@@ -38,6 +39,7 @@ FREE_SECTIONS = ("trainer", "logger", "choices")
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # inside Lightning
 warnings.filterwarnings("ignore", message=".*number of training batches .* is smaller than the logging interval.*")
+warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # on continuing
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 
 
@@ -46,7 +48,9 @@ def run_name(seed: int) -> str:
     hydra_config = HydraConfig.get()
     parts = [hydra_config.runtime.choices["loss"], f"seed{seed}"]
     for key, value in (item.lstrip("+~").split("=", 1) for item in hydra_config.overrides.task if "=" in item):
-        if "." in key and key.split(".")[0] in ("model", "loss", "optimizer", "scheduler"):
+        if key == "model":
+            parts.append(value.replace("_", "-"))
+        elif "." in key and key.split(".")[0] in ("model", "loss", "optimizer", "scheduler"):
             parts.append(re.sub(r"[^A-Za-z0-9.]+", "-", f"{key.split('.')[-1]}{value}").strip("-"))
     return "-".join(parts)
 
@@ -58,14 +62,16 @@ OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 def main(cfg: DictConfig) -> None:
     try:
         train(cfg, Path(HydraConfig.get().runtime.output_dir))
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, MissingMandatoryValue) as error:
         # What a user can mend gets its message alone. Hydra shows a traceback with HYDRA_FULL_ERROR=1.
-        raise HydraException(f"Error: {error}") from error
+        raise CompactHydraException(f"Error: {error}") from error
 
 
 def train(cfg: DictConfig, folder: Path) -> None:
     """Trains, continues or skips the run of a folder."""
-    if HydraConfig.get().mode == RunMode.MULTIRUN and cfg.trainer.get("strategy", "auto") != "auto":
+    if HydraConfig.get().mode == RunMode.MULTIRUN and (
+        cfg.trainer.devices != 1 or cfg.trainer.get("strategy", "auto") != "auto"
+    ):
         raise ValueError(
             "a sweep cannot use several devices, each process would run all of it. "
             "Start one command for each job: for loss in l1 stft; do python train.py trainer=ddp loss=$loss; done"
@@ -84,6 +90,8 @@ def train(cfg: DictConfig, folder: Path) -> None:
 
     checkpoints = folder / "checkpoints"
     logger: Any = instantiate(cfg.logger, save_dir=str(folder)) if cfg.logger else False
+    if logger and first_process:
+        logger.log_hyperparams(config)
     trainer = instantiate(
         cfg.trainer,
         default_root_dir=str(folder),
@@ -128,7 +136,8 @@ def prepare(folder: Path, config: dict[str, Any]) -> bool:
                 f"{folder} holds a run of another configuration: it has {before}, this command has {now}. "
                 f"Choose another study=… or name=…, or delete the folder."
             )
-        more = config["trainer"]["max_epochs"] > old["trainer"]["max_epochs"]
+        before, now = (side["trainer"].get("max_epochs") for side in (old, config))
+        more = before is not None and now is not None and now > before
         if run.read_status(folder)["state"] == "finished" and not more:
             log.info("%s is finished already; delete it to train it again.", folder)
             return False

@@ -71,13 +71,16 @@ class MetricsFile(Callback):
     def __init__(self, file: Path) -> None:
         self.file = file
 
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.lr = trainer.optimizers[0].param_groups[0]["lr"]
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
         row: dict[str, Any] = {
             "epoch": trainer.current_epoch,
             "step": trainer.global_step,
-            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "lr": self.lr,
         }
         row |= {name: value.item() for name, value in sorted(trainer.callback_metrics.items())}
         rows = [old for old in self._read() if int(old["epoch"]) < trainer.current_epoch]

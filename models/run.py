@@ -12,6 +12,7 @@ nothing but a network from plain numbers, and reads tensors with ``weights_only=
 
 from __future__ import annotations
 
+import glob
 import importlib
 import json
 import os
@@ -65,7 +66,7 @@ def read_status(folder: Path) -> dict[str, Any]:
         status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         status = None
-    return status if isinstance(status, dict) else {"state": "interrupted"}
+    return status if isinstance(status, dict) and isinstance(status.get("state"), str) else {"state": "interrupted"}
 
 
 def build_net(spec: Any) -> Net:
@@ -129,6 +130,28 @@ def load_net(folder: Path, checkpoint: str = "best") -> Net:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(f"{file}: is damaged, or not a checkpoint of this network: {reason}") from error
     return net.eval()
+
+
+def find_runs(runs: Any) -> list[Path]:
+    """Folders of runs from folders and patterns of runs or studies; without any, those of the newest study.
+
+    Raises:
+        ValueError: if a folder or pattern finds no run.
+    """
+    if runs is None:
+        found = sorted(Path("runs").glob("*/*/config.yaml"), key=lambda file: file.stat().st_mtime)
+        if not found:
+            raise ValueError("runs/ holds no run yet; train one with `python train.py`, or name folders with runs=…")
+        runs = [found[-1].parent.parent]
+    folders: dict[Path, None] = {}
+    for pattern in [runs] if isinstance(runs, str | Path) else list(runs):
+        matches = [Path(match) for match in sorted(glob.glob(str(pattern)))]
+        inside = [file.parent for match in matches for file in sorted(match.glob("*/config.yaml"))]
+        new = [match for match in matches if (match / "config.yaml").exists()] + inside
+        if not new:
+            raise ValueError(f"runs={pattern}: finds no folder with a config.yaml; the runs lie in runs/<study>/<name>")
+        folders |= dict.fromkeys(new)
+    return list(folders)
 
 
 def _write(file: Path, text: str) -> None:

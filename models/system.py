@@ -80,7 +80,15 @@ class System(pl.LightningModule):
                 f"the validation metrics {dict(zip(self.metrics, values, strict=True))} are not finite after epoch "
                 f"{self.current_epoch}: the training diverged; lower the learning rate (optimizer.lr)"
             )
-        self.log(SCORE, math.exp(sum(math.log(max(value, 1e-30)) for value in values) / len(values)))
+        score = math.exp(sum(math.log(max(value, 1e-30)) for value in values) / len(values))
+        self.log(SCORE, score)
+        scheduler: Any = self.lr_schedulers()
+        if scheduler is not None and self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
+            takes_score = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
+            scheduler.step(score) if takes_score else scheduler.step()
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Nothing: Lightning would step it after the checkpoint is written, which a continued training would miss."""
 
     def configure_optimizers(self) -> Any:
         optimizer = self.optimizer(self.net.parameters())

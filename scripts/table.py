@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class Table:
     def best(self, column: str) -> str:
         """The row of the smallest value, the unprocessed input aside."""
         trained = [row for row in self.rows if row != UNPROCESSED] or list(self.rows)
-        return min(trained, key=lambda row: self.rows[row][column])
+        return min(trained, key=lambda row: (math.isnan(self.rows[row][column]), self.rows[row][column]))
 
 
 def tables(scores: Iterable[Mapping[str, Any]]) -> list[Table]:

@@ -182,7 +182,7 @@ def test_every_metric_is_zero_at_equality_and_positive_elsewhere(metrics: str) -
 @pytest.mark.parametrize("data", names("data"))
 def test_every_data_set_is_found_by_its_configuration(data: str, tiny_root: Path) -> None:
     overrides = [f"data={data}", f"data.root={tiny_root}"]
-    if data == "synthetic":
+    if data != "signaltrain":
         overrides.append("data.recordings.minutes=0.1")
     module = instantiate(composed(*overrides).data, receptive_field=25, lookahead=12, seed=1)
     module.prepare_data()

@@ -17,8 +17,8 @@ import torch
 
 from auraloss.freq import RandomResolutionSTFTLoss
 from data import audio
-from evaluate import find_runs
 from models import run
+from models.run import find_runs
 from scripts import table
 from tests.conftest import Entry, Result
 
