@@ -78,7 +78,8 @@ def train(cfg: DictConfig, folder: Path) -> None:
         )
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     first_process = os.environ.get("LOCAL_RANK", "0") == "0"
-    if first_process and not prepare(folder, config):
+    if first_process and is_finished(folder, config):
+        log.info("%s is finished already; delete it to train it again.", folder)
         return
 
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -90,8 +91,6 @@ def train(cfg: DictConfig, folder: Path) -> None:
 
     checkpoints = folder / "checkpoints"
     logger: Any = instantiate(cfg.logger, save_dir=str(folder)) if cfg.logger else False
-    if logger and first_process:
-        logger.log_hyperparams(config)
     trainer = instantiate(
         cfg.trainer,
         default_root_dir=str(folder),
@@ -105,9 +104,16 @@ def train(cfg: DictConfig, folder: Path) -> None:
         ],
     )
     last = checkpoints / "last.ckpt"
+    if first_process:
+        if last.exists():
+            log.info("Continuing %s", folder)
+        run.write_config(folder, config)
+        run.write_status(folder, "running")
     started = time.time()
     state, details = "interrupted", {}
     try:
+        if logger:
+            logger.log_hyperparams(config)
         trainer.fit(system, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
         state = "finished"
     except Exception as error:
@@ -121,31 +127,25 @@ def train(cfg: DictConfig, folder: Path) -> None:
             logger.experiment.finish()
 
 
-def prepare(folder: Path, config: dict[str, Any]) -> bool:
-    """Writes the configuration into the folder of a run; false if the run is finished already.
+def is_finished(folder: Path, config: dict[str, Any]) -> bool:
+    """Whether the run of a folder needs no more training; a folder without a checkpoint holds none.
 
     Raises:
         ValueError: if the folder holds a run of another configuration.
     """
-    if (folder / "config.yaml").exists():
-        old = run.read_config(folder)
-        changed = sorted(key for key in config | old if key not in FREE_SECTIONS and old.get(key) != config.get(key))
-        if changed:
-            before, now = ({key: side.get(key) for key in changed} for side in (old, config))
-            raise ValueError(
-                f"{folder} holds a run of another configuration: it has {before}, this command has {now}. "
-                f"Choose another study=… or name=…, or delete the folder."
-            )
-        before, now = (side["trainer"].get("max_epochs") for side in (old, config))
-        more = before is not None and now is not None and now > before
-        if run.read_status(folder)["state"] == "finished" and not more:
-            log.info("%s is finished already; delete it to train it again.", folder)
-            return False
-        log.info("Continuing %s", folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    run.write_config(folder, config)
-    run.write_status(folder, "running")
-    return True
+    if not (folder / "checkpoints" / "last.ckpt").exists():
+        return False
+    old = run.read_config(folder)
+    changed = sorted(key for key in config | old if key not in FREE_SECTIONS and old.get(key) != config.get(key))
+    if changed:
+        before, now = ({key: side.get(key) for key in changed} for side in (old, config))
+        raise ValueError(
+            f"{folder} holds a run of another configuration: it has {before}, this command has {now}. "
+            f"Choose another study=… or name=…, or delete the folder."
+        )
+    before, now = (side["trainer"].get("max_epochs") for side in (old, config))
+    more = before is not None and now is not None and now > before
+    return run.read_status(folder)["state"] == "finished" and not more
 
 
 def check_lengths(loss: torch.nn.Module, channels: int, samples: int) -> None:

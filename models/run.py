@@ -139,10 +139,10 @@ def find_runs(runs: Any) -> list[Path]:
         ValueError: if a folder or pattern finds no run.
     """
     if runs is None:
-        found = sorted(Path("runs").glob("*/*/config.yaml"), key=lambda file: file.stat().st_mtime)
+        found = sorted(Path("runs").glob("*/*/checkpoints/*.ckpt"), key=lambda file: file.stat().st_mtime)
         if not found:
             raise ValueError("runs/ holds no run yet; train one with `python train.py`, or name folders with runs=…")
-        runs = [found[-1].parent.parent]
+        runs = [found[-1].parents[2]]
     folders: dict[Path, None] = {}
     for pattern in [runs] if isinstance(runs, str | Path) else list(runs):
         matches = [Path(match) for match in sorted(glob.glob(str(pattern)))]

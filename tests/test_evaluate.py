@@ -228,7 +228,8 @@ def test_runs_are_found_by_list_pattern_study_and_newest_study(
     study: Path, data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = make_run(tmp_path / "runs" / "older" / "esr-seed1", data_root, 3)
-    os.utime(other / "config.yaml", (1, 1))
+    for checkpoint in (other / "checkpoints").iterdir():
+        os.utime(checkpoint, (1, 1))
     monkeypatch.chdir(tmp_path)
     l1, mr = study / "l1-seed1", study / "mrstft-seed1"
     assert find_runs([str(l1), str(other)]) == [l1, other]

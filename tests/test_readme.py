@@ -1,0 +1,48 @@
+"""What the README tells a reader to type exists."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+# Commands of one line, from code blocks and from running text, without their comments.
+COMMANDS = [
+    command.split("#")[0].strip()
+    for command in re.findall(r"(?:^|`)((?:make|python|\.venv/bin/python) [^`\n]+)", README, re.MULTILINE)
+]
+
+
+def test_commands_were_found() -> None:
+    assert "make study" in COMMANDS
+    assert sum(command.startswith("python train.py") for command in COMMANDS) >= 3
+
+
+@pytest.mark.parametrize("target", sorted({c.split()[1] for c in COMMANDS if c.startswith("make ")}))
+def test_make_targets_exist(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python train.py")])
+def test_training_commands_compose(command: str) -> None:
+    """`--cfg job` composes what would run, and runs nothing."""
+    arguments = [argument for argument in command.split()[2:] if argument != "-m"]
+    single = [argument.split(",")[0] for argument in arguments]
+    shown = subprocess.run(
+        [sys.executable, "train.py", "--cfg", "job", *single], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "auraloss." in shown.stdout
+
+
+@pytest.mark.parametrize("module", sorted(set(re.findall(r"-m (scripts\.\w+)", README))))
+def test_scripts_exist(module: str) -> None:
+    assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
+def test_links_lead_somewhere(link: str) -> None:
+    assert (ROOT / link).exists()
