@@ -13,7 +13,7 @@ RUN := .venv/bin/python
 
 study: .venv/.installed
 	$(RUN) train.py --multirun experiment=quick
-	$(RUN) evaluate.py
+	$(RUN) evaluate.py runs=runs/quick
 
 test: lint
 	$(RUN) -m pytest

@@ -6,6 +6,7 @@ The runs are data: of each, only a network of models/ and plain values are used 
 from __future__ import annotations
 
 import csv
+import json
 import logging
 import math
 import re
@@ -61,23 +62,26 @@ def evaluate(cfg: DictConfig) -> bool:
     folders = run.find_runs(cfg.runs)
     notes: list[str] = []
     sources: set[Source] = set()
-    models = [Model(table.UNPROCESSED, table.UNPROCESSED, "", Unprocessed())]
+    nets: dict[Path, Net] = {}
+    configs: dict[Path, dict[str, Any]] = {}
     for folder in folders:
         try:
             config = run.read_config(folder)
             if not cfg.get("data"):
                 sources.add(trained_on(folder, config))
-            net = run.load_net(folder, cfg.checkpoint)
+            nets[folder] = run.load_net(folder, cfg.checkpoint)
+            configs[folder] = config
         except run.RunError as error:
             notes.append(f"{folder} is left out: {error}")
-            continue
-        models.append(Model(str(folder), model_name(folder), str(config.get("seed", "")), net))
     complete = not notes
-    if len(models) == 1:
+    if not nets:
         raise ValueError("none of the runs can be scored:\n" + "\n".join(notes))
-    for model in models[1:]:
-        if (state := run.read_status(Path(model.run))["state"]) != "finished":
-            notes.append(f"{model.run} is {state}: its {cfg.checkpoint} checkpoint so far is scored.")
+    names = model_names(configs)
+    models = [Model(table.UNPROCESSED, table.UNPROCESSED, "", Unprocessed())]
+    for folder, net in nets.items():
+        models.append(Model(str(folder), names[folder], str(configs[folder].get("seed", "")), net))
+        if (state := run.read_status(folder)["state"]) != "finished":
+            notes.append(f"{folder} is {state}: its {cfg.checkpoint} checkpoint so far is scored.")
 
     recordings, root = test_recordings(cfg, sources)
     minutes = sum(recording.seconds for recording in recordings) / 60
@@ -99,16 +103,18 @@ def score_models(
     cfg: DictConfig, models: list[Model], recordings: list[Recording], notes: list[str]
 ) -> list[dict[str, Any]]:
     """The rows of scores.csv; adds a note for a model that has collapsed to silence."""
+    torch.backends.cudnn.allow_tf32 = False  # a score is that of float32 on every device
     automatic = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(automatic if cfg.device == "auto" else cfg.device)
     conventions = {
         convention: {name: instantiate(metric).to(device) for name, metric in metrics.items()}
         for convention, metrics in cfg.conventions.items()
     }
+    shortest = min(block.frames for block in Blocks(recordings, cfg.eval_length, minimum=SHORTEST).blocks)
     rows = []
     for model in tqdm(models, desc="Scoring", unit="model"):
         levels = _Levels()
-        for item in score(rendered(model, recordings, cfg.eval_length, device, levels), conventions):
+        for item in score(rendered(model, recordings, cfg.eval_length, device, levels), conventions, shortest):
             rows.append(row(model, item))
         if levels.difference_db < SILENT_DB:
             notes.append(f"{model.run} has collapsed to silence: {-levels.difference_db:.0f} dB below the target.")
@@ -165,7 +171,13 @@ def test_recordings(cfg: DictConfig, sources: set[Source]) -> tuple[list[Recordi
             f"Name the data to test on, e.g. data=signaltrain data.root=…"
         )
     source = next(iter(sources))
-    return signaltrain.recordings(*source)["test"], source.root
+    try:
+        return signaltrain.recordings(*source)["test"], source.root
+    except ValueError as error:
+        raise ValueError(
+            f"{error}\nThe runs were trained on {source.root}. Name where it lies now: data=signaltrain data.root=…; "
+            "data=synthetic or data=synthetic_small write the embedded set again."
+        ) from error
 
 
 class _Levels:
@@ -183,9 +195,24 @@ class _Levels:
         return 10 * math.log10(max(self.output, 1e-30) / max(self.target, 1e-30))
 
 
-def model_name(folder: Path) -> str:
-    """What runs of different seeds share: ``l1`` for ``l1-seed2``, ``l1-channels8`` for ``l1-seed2-channels8``."""
-    return re.sub(r"-seed\d+", "", folder.name)
+def model_names(configs: Mapping[Path, Mapping[str, Any]]) -> dict[Path, str]:
+    """A name for each run, shared by runs that differ in the seed alone.
+
+    It is that of the loss. Where one loss stands for different models, it is the run's name without the seed
+    (``l1-channels8`` for ``l1-seed2-channels8``), and the study's name is added where that is not enough.
+    """
+    own = ("seed", "name", "study", "logger")
+    kinds = {
+        folder: json.dumps({key: value for key, value in config.items() if key not in own}, sort_keys=True, default=str)
+        for folder, config in configs.items()
+    }
+    short = {folder: re.sub(r"-seed\d+", "", folder.name) for folder in configs}
+    choices = {folder: config.get("choices") for folder, config in configs.items()}
+    losses = {f: str(choice.get("loss")) if isinstance(choice, dict) else short[f] for f, choice in choices.items()}
+    for names in (losses, short, {folder: f"{folder.parent.name}/{name}" for folder, name in short.items()}):
+        if len(set(names.values())) == len({(names[folder], kinds[folder]) for folder in names}):
+            return names
+    return {folder: str(folder) for folder in configs}
 
 
 def row(model: Model, item: Score) -> dict[str, Any]:

@@ -32,9 +32,10 @@ from models.system import SCORE, System
 
 log = logging.getLogger(__name__)
 
-# A run keeps its identity when these sections of its configuration change, so that it can be continued with more
-# epochs.
-FREE_SECTIONS = ("trainer", "logger", "choices")
+# A run stays the same run when these change: it can be continued for longer, elsewhere, and logged otherwise.
+FREE_SECTIONS = ("logger", "choices")
+NAMED_SECTIONS = ("model", "data", "loss", "metrics", "optimizer", "scheduler", "trainer")
+FREE_TRAINER = ("max_epochs", "max_time", "accelerator", "devices", "strategy")
 # The reader is faster than training on a processor, so that Lightning's advice on more workers does not apply.
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # inside Lightning
@@ -44,15 +45,16 @@ logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 
 
 def run_name(seed: int) -> str:
-    """Name of a run: loss, seed and the other numbers that the command line sets, as in ``l1-seed1-channels8``."""
+    """Name of a run: loss, seed and what else the command line sets of the training, as in ``l1-seed1-channels8``."""
     hydra_config = HydraConfig.get()
     parts = [hydra_config.runtime.choices["loss"], f"seed{seed}"]
     for key, value in (item.lstrip("+~").split("=", 1) for item in hydra_config.overrides.task if "=" in item):
-        if key == "model":
-            parts.append(value.replace("_", "-"))
-        elif "." in key and key.split(".")[0] in ("model", "loss", "optimizer", "scheduler"):
-            parts.append(re.sub(r"[^A-Za-z0-9.]+", "-", f"{key.split('.')[-1]}{value}").strip("-"))
-    return "-".join(parts)
+        section, _, option = key.partition(".")
+        if key in ("model", "data", "scheduler"):
+            parts.append(value)
+        elif section in NAMED_SECTIONS and option and option not in (*FREE_TRAINER, "root", "num_workers", "preload"):
+            parts.append(f"{option.split('.')[-1]}{value}")
+    return "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", part).strip("-") for part in parts)
 
 
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
@@ -74,7 +76,8 @@ def train(cfg: DictConfig, folder: Path) -> None:
     ):
         raise ValueError(
             "a sweep cannot use several devices, each process would run all of it. "
-            "Start one command for each job: for loss in l1 stft; do python train.py trainer=ddp loss=$loss; done"
+            "Start one command for each job: for loss in l1 stft; do python train.py trainer=ddp study=a loss=$loss; "
+            "done (with hydra.mode=RUN if the experiment is a sweep)"
         )
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     first_process = os.environ.get("LOCAL_RANK", "0") == "0"
@@ -87,7 +90,8 @@ def train(cfg: DictConfig, folder: Path) -> None:
     loss = instantiate(cfg.loss)
     data = instantiate(cfg.data, receptive_field=net.receptive_field, lookahead=net.lookahead, seed=cfg.seed)
     check_lengths(loss, cfg.data.channels, cfg.data.segment_length - net.receptive_field + 1)
-    system = System(net, loss, instantiate(cfg.metrics), instantiate(cfg.optimizer), instantiate(cfg.scheduler))
+    scheduler = instantiate(cfg.scheduler) if cfg.scheduler else None
+    system = System(net, loss, instantiate(cfg.metrics), instantiate(cfg.optimizer), scheduler)
 
     checkpoints = folder / "checkpoints"
     logger: Any = instantiate(cfg.logger, save_dir=str(folder)) if cfg.logger else False
@@ -124,7 +128,7 @@ def train(cfg: DictConfig, folder: Path) -> None:
             details |= {"epochs": trainer.current_epoch, "steps": trainer.global_step}
             finish(folder, state, started, details)
         if hasattr(getattr(logger, "experiment", None), "finish"):  # W&B: the next job starts a run of its own
-            logger.experiment.finish()
+            logger.experiment.finish(exit_code=0 if state == "finished" else 1)
 
 
 def is_finished(folder: Path, config: dict[str, Any]) -> bool:
@@ -136,16 +140,26 @@ def is_finished(folder: Path, config: dict[str, Any]) -> bool:
     if not (folder / "checkpoints" / "last.ckpt").exists():
         return False
     old = run.read_config(folder)
-    changed = sorted(key for key in config | old if key not in FREE_SECTIONS and old.get(key) != config.get(key))
+    changed = {
+        key: (old.get(key), config.get(key))
+        for key in sorted(config | old)
+        if key not in FREE_SECTIONS and _fixed(key, old.get(key)) != _fixed(key, config.get(key))
+    }
     if changed:
-        before, now = ({key: side.get(key) for key in changed} for side in (old, config))
+        told = "; ".join(f"{key} is {before} there and {now} here" for key, (before, now) in changed.items())
         raise ValueError(
-            f"{folder} holds a run of another configuration: it has {before}, this command has {now}. "
+            f"{folder} holds a run of another configuration: {told}. "
             f"Choose another study=… or name=…, or delete the folder."
         )
-    before, now = (side["trainer"].get("max_epochs") for side in (old, config))
-    more = before is not None and now is not None and now > before
-    return run.read_status(folder)["state"] == "finished" and not more
+    before, now = ((side["trainer"].get("max_epochs"), side["trainer"].get("max_time")) for side in (old, config))
+    return run.read_status(folder)["state"] == "finished" and before == now
+
+
+def _fixed(section: str, values: Any) -> Any:
+    """A section of a configuration without what may change when a run is continued."""
+    if section != "trainer" or not isinstance(values, dict):
+        return values
+    return {key: value for key, value in values.items() if key not in FREE_TRAINER}
 
 
 def check_lengths(loss: torch.nn.Module, channels: int, samples: int) -> None:
@@ -165,6 +179,8 @@ def finish(folder: Path, state: str, started: float, details: dict[str, Any]) ->
     versions = {"python": platform.python_version(), "torch": torch.__version__, "lightning": pl.__version__}
     run.write_status(folder, state, seconds=round(time.time() - started, 1), **details, versions=versions)
     log.info("%s: %s", folder, state)
+    if state != "finished":
+        log.info("The same command with study=%s name=%s continues it.", folder.parent.name, folder.name)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The Lightning data module: checks the recordings, and serves them to training, validation and test."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,8 @@ from torch.utils.data.distributed import DistributedSampler
 
 from data.segments import ORDER, Blocks, Chunks, Segment, random_generator
 from data.signaltrain import Recording, check_content
+
+SHORTEST = 2048  # samples of a recording of validation or test: what the spectral metrics of fixed size need
 
 
 class AudioDataModule(LightningDataModule):
@@ -102,6 +105,15 @@ class AudioDataModule(LightningDataModule):
                     f"longest, {longest.input}, has {longest.frames}. Bring longer recordings, or pass "
                     f"data.segment_length={longest.frames} or less."
                 )
+            unused = [recording for recording in self.found["train"] if recording.frames < self.segment_length]
+            if unused:
+                minutes = sum(recording.seconds for recording in unused) / 60
+                warnings.warn(
+                    f"{len(unused)} of {len(self.found['train'])} training recordings ({minutes:.1f} min) are shorter "
+                    f"than a crop of {self.segment_length} samples and are not used, the first is {unused[0].input}. "
+                    f"Pass a smaller data.segment_length, or join them.",
+                    stacklevel=2,
+                )
             self.train_set = Chunks(
                 self.found["train"], self.segment_length, self.seed, self.polarity_flip, self.preload
             )
@@ -127,6 +139,12 @@ class AudioDataModule(LightningDataModule):
         return self._block_loader(self.test_set)
 
     def _blocks(self, split: str) -> Blocks:
+        shortest = min(self.found[split], key=lambda recording: recording.frames)
+        if shortest.frames < SHORTEST:
+            raise ValueError(
+                f"{shortest.input} has {shortest.frames} samples, too few for the metrics, which need {SHORTEST}. "
+                f"Remove the pair from {split}, or join it with another."
+            )
         return Blocks(self.found[split], self.eval_length, self.context, self.eval_minimum, self.preload)
 
     def _block_loader(self, blocks: Blocks) -> DataLoader[Segment]:

@@ -24,6 +24,7 @@ class TrainingBar(ProgressBar):
         self.description = description
         self.shown = True
         self.bar: tqdm | None = None
+        self.blocks = 0  # validated in this epoch
 
     def disable(self) -> None:
         """Called by Lightning on every process but the first."""
@@ -45,7 +46,13 @@ class TrainingBar(ProgressBar):
         if self.bar is not None:
             self.bar.update()
 
+    def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if self.bar is not None:
+            self.blocks += 1
+            self.bar.set_postfix(validated=f"{self.blocks}/{sum(trainer.num_val_batches)}")
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.blocks = 0
         if self.bar is not None and SCORE in trainer.callback_metrics:
             self.bar.set_postfix(epoch=trainer.current_epoch + 1, score=f"{trainer.callback_metrics[SCORE]:.4f}")
 
@@ -137,7 +144,9 @@ class Examples(Callback):
                 logger.log_image("example/figure", [figure])
             else:
                 for name, signal in audio.items():
-                    logger.experiment.add_audio(f"example/{name}", signal.T, trainer.global_step, self.sample_rate)
+                    logger.experiment.add_audio(
+                        f"example/{name}", signal.mean(axis=1), trainer.global_step, self.sample_rate
+                    )
                 logger.experiment.add_figure("example/figure", figure, trainer.global_step)
 
 

@@ -29,6 +29,7 @@ import yaml
 from models.net import Net
 
 _NET = re.compile(r"models\.([a-z][a-z0-9_]*)\.([A-Z][A-Za-z0-9]*)")
+LARGEST = 4096  # of any number in the description of a network: a bound on what a stranger's run can ask for
 _NET_PREFIX = "net."  # of the network's tensors in a checkpoint of `models.system.System`
 
 
@@ -87,12 +88,16 @@ def build_net(spec: Any) -> Net:
             f"model._target_: {target!r} is not allowed; a run holds a network of models/, such as models.tcn.TCN"
         )
     kind = getattr(importlib.import_module(f"models.{name[1]}"), name[2], None)
-    if not (isinstance(kind, type) and issubclass(kind, Net) and kind.__module__ == f"models.{name[1]}"):
+    if not (
+        isinstance(kind, type) and issubclass(kind, Net) and kind is not Net and kind.__module__ == f"models.{name[1]}"
+    ):
         raise RunError(f"model._target_: {target!r} is not a network")
     options = {key: value for key, value in spec.items() if key != "_target_"}
     for key, value in options.items():
         if not (isinstance(key, str) and isinstance(value, bool | int | float | str)):
             raise RunError(f"model.{key}: {value!r} is not a plain number, switch or word")
+        if isinstance(value, int | float) and not abs(value) <= LARGEST:
+            raise RunError(f"model.{key}: {value} is beyond the largest size of {LARGEST}")
     try:
         return kind(**options)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -144,7 +149,7 @@ def find_runs(runs: Any) -> list[Path]:
             raise ValueError("runs/ holds no run yet; train one with `python train.py`, or name folders with runs=…")
         runs = [found[-1].parents[2]]
     folders: dict[Path, None] = {}
-    for pattern in [runs] if isinstance(runs, str | Path) else list(runs):
+    for pattern in [runs] if isinstance(runs, str | Path | int) else list(runs):
         matches = [Path(match) for match in sorted(glob.glob(str(pattern)))]
         inside = [file.parent for match in matches for file in sorted(match.glob("*/config.yaml"))]
         new = [match for match in matches if (match / "config.yaml").exists()] + inside

@@ -59,7 +59,9 @@ def render(net: Net, segment: Any, device: torch.device | str = "cpu") -> tuple[
 
 
 @torch.inference_mode()
-def score(pairs: Iterable[tuple[Any, Tensor, Tensor]], conventions: Mapping[str, Mapping[str, Any]]) -> Iterator[Score]:
+def score(
+    pairs: Iterable[tuple[Any, Tensor, Tensor]], conventions: Mapping[str, Mapping[str, Any]], shortest: int
+) -> Iterator[Score]:
     """Scores outputs against their targets.
 
     Args:
@@ -67,8 +69,17 @@ def score(pairs: Iterable[tuple[Any, Tensor, Tensor]], conventions: Mapping[str,
         ``setting``),
             ``number`` and ``start``; output and target have shape ``(1, channels, samples)``.
         conventions: metrics by name, by name of the convention.
+        shortest: samples of the shortest block; random resolutions are drawn to fit it.
+
+    Raises:
+        ValueError: if a metric is none that can be scored, or a block is too short for it.
     """
     metrics = [(convention, name, m) for convention, of in conventions.items() for name, m in of.items()]
+    for convention, name, metric in metrics:
+        if not all(hasattr(metric, needed) for needed in ("statistics", "value", "pool")):
+            raise ValueError(
+                f"{convention}.{name}: a metric needs statistics, value and pool, as auraloss.base.Loss has"
+            )
     groups: dict[tuple[str, str], _Group] = {}
     for index, (block, output, target) in enumerate(pairs):
         samples = output.shape[-1]
@@ -79,8 +90,13 @@ def score(pairs: Iterable[tuple[Any, Tensor, Tensor]], conventions: Mapping[str,
             if pooled and number != group.number:
                 yield group.score(convention, name)
                 group = groups[convention, name] = _Group(number)
-            frozen = metric.draw(number, samples, output.device) if hasattr(metric, "draw") else metric
-            sums = frozen.statistics(output, target).double().cpu()
+            frozen = metric.draw(number, shortest, output.device) if hasattr(metric, "draw") else metric
+            try:
+                sums = frozen.statistics(output, target).double().cpu()
+            except ValueError as error:
+                raise ValueError(
+                    f"{block.recording.target}, {samples} samples: {convention}.{name}: {error}"
+                ) from error
             if pooled:
                 group.add(frozen, sums, samples)
             else:

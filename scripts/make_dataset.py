@@ -15,21 +15,24 @@ def main(arguments: list[str] | None = None) -> None:
         description="Write the embedded data set, or tell what the one that is there holds.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--root", default="datasets/la2a", help="folder of the data set")
-    parser.add_argument("--minutes", type=float, default=40, help="length of Train; Val and Test add 15 %% each")
+    parser.add_argument("--root", help="folder of the data set (default: datasets/la2a-<minutes>min-seed<seed>)")
+    parser.add_argument("--minutes", type=float, default=40.0, help="length of Train; Val and Test add 15 %% each")
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     parser.add_argument("--sample-rate", type=int, default=44100, help="Hz")
     options = parser.parse_args(arguments)
+    root = options.root or f"datasets/la2a-{options.minutes:g}min-seed{options.seed}"
     try:
-        found = embedded.recordings(options.root, options.minutes, options.seed, options.sample_rate)
+        found = embedded.recordings(root, options.minutes, options.seed, options.sample_rate)
     except ValueError as error:
         sys.exit(f"error: {error}")
-    print(f"{options.root}:")
+    print(f"{root}:")
     for split, recordings in found.items():
         minutes = sum(r.seconds for r in recordings) / 60
         knobs = {r.controls: r.setting for r in recordings}
         print(f"  {split:5} {minutes:7.1f} min, {len(recordings)} recordings, {len(knobs)} settings:")
         print("        " + " ".join(knobs[controls] for controls in sorted(knobs)))
+    print(f"Train on it: python train.py data.root={root} data.recordings.minutes={options.minutes:g}", end="")
+    print(f" data.recordings.seed={options.seed}" if options.seed else "")
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ def test_every_loss_composes_with_every_data_set(loss: str, data: str, tmp_path:
     assert (cfg.choices.loss, cfg.choices.data) == (loss, data)
     plain(cfg.loss)
     plain(cfg.data)
-    assert cfg.name == f"{loss}-seed42"
+    assert cfg.name == f"{loss}-seed42-{data}"
 
 
 @pytest.mark.parametrize("loss", names("loss"))
@@ -204,7 +204,11 @@ def test_trainers_of_this_machine_can_be_built(trainer: str, tmp_path: Path) -> 
     assert (built.max_epochs, built.num_devices) == (20, 1)
 
 
-@pytest.mark.parametrize("scheduler", names("scheduler"))
+def test_a_scheduler_can_be_left_out() -> None:
+    assert plain(composed("scheduler=none").scheduler) == {}
+
+
+@pytest.mark.parametrize("scheduler", [name for name in names("scheduler") if name != "none"])
 def test_every_scheduler_lowers_the_learning_rate(scheduler: str) -> None:
     cfg = composed(f"scheduler={scheduler}", "trainer.max_epochs=8", "optimizer.lr=0.5")
     optimizer = instantiate(cfg.optimizer)([nn.Parameter(torch.zeros(1))])

@@ -10,15 +10,18 @@ import pytorch_lightning as pl
 import torch
 from torch import distributed, multiprocessing
 
-from data import audio
+from data import audio, datamodule
 from data.datamodule import AudioDataModule, BlockSampler, EpochSampler
 from data.segments import Blocks, Chunks, Segment
 from data.signaltrain import recordings
+
+pytestmark = pytest.mark.filterwarnings("ignore:1 of 3 training recordings")  # as `root` has it
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(datamodule, "SHORTEST", 1)  # the recordings of these tests are tiny
 
 
 @pytest.fixture
@@ -149,6 +152,14 @@ def test_nan_is_found_before_training(root):
     with pytest.raises(ValueError, match=r"Val/input_0_\.wav: 1 samples are NaN or infinite, the first is sample 7"):
         module(root).prepare_data()
     module(root, check=False).prepare_data()
+
+
+def test_unused_and_too_short_recordings_are_named(root, monkeypatch):
+    with pytest.warns(UserWarning, match=r"1 of 3 training recordings .* crop of 1000 samples.*Train/input_2_\.wav"):
+        module(root).setup("fit")
+    monkeypatch.setattr(datamodule, "SHORTEST", 2501)
+    with pytest.raises(ValueError, match=r"Val/input_0_\.wav has 2500 samples, too few .* need 2501"):
+        module(root).setup("validate")
 
 
 def test_recordings_are_not_read_before_they_are_needed(root):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from data import audio, embedded, signaltrain
+from data.embedded import FORMAT
 from data.la2a import la2a
 from scripts import make_dataset
 
@@ -237,4 +238,4 @@ def test_script_starts_without_torch():
 
 def test_settings_are_plain_json(tiny):
     settings = json.loads((tiny / "dataset.json").read_text())
-    assert settings == {"format": 1, "minutes": 0.1, "seed": 0, "sample_rate": 44100}
+    assert settings == {"format": FORMAT, "minutes": 0.1, "seed": 0, "sample_rate": 44100}

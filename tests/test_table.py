@@ -96,11 +96,11 @@ def test_each_convention_has_a_table_of_its_own() -> None:
 def test_the_papers_table_is_as_printed() -> None:
     lines = cells(table.markdown(table.paper_table()))
     assert lines["L1"] == ["**4.87e-03**", "**0.0085**", "**2.78e-05**", "0.824", "0.797", "0.558"]
-    assert lines["ESR"] == ["5.56e-03", "0.0099", "3.23e-05", "0.806", "0.779", "0.549"]
-    assert lines["Logcosh"] == ["5.30e-03", "0.0093", "3.03e-05", "0.831", "0.805", "0.566"]
+    assert lines["ESR ² ³"] == ["5.56e-03", "0.0099", "3.23e-05", "0.806", "0.779", "0.549"]
+    assert lines["Logcosh ²"] == ["5.30e-03", "0.0093", "3.03e-05", "0.831", "0.805", "0.566"]
     assert lines["STFT"] == ["9.00e-03", "0.0542", "1.76e-04", "0.451", "0.432", "0.339"]
     assert lines["MR"] == ["8.98e-03", "0.0553", "1.80e-04", "**0.440**", "**0.420**", "**0.331**"]
-    assert lines["RR"] == ["1.55e-02", "0.2187", "7.05e-03", "0.525", "0.504", "0.392"]
+    assert lines["RR"] == ["1.55e-02", "0.2187", "7.05e-03 ¹", "0.525", "0.504", "0.392"]
 
 
 def test_the_report_holds_both_tables_the_footnotes_and_the_notes() -> None:
