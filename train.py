@@ -7,6 +7,7 @@ it is.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import platform
 import re
@@ -28,6 +29,8 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from models import run
 from models.callbacks import Examples, MetricsFile, TrainingBar
+from models.memory import physical_bytes, saved_bytes
+from models.net import Net
 from models.system import SCORE, System
 
 log = logging.getLogger(__name__)
@@ -36,6 +39,7 @@ log = logging.getLogger(__name__)
 FREE_SECTIONS = ("logger", "choices")
 NAMED_SECTIONS = ("model", "data", "loss", "metrics", "optimizer", "scheduler", "trainer")
 FREE_TRAINER = ("max_epochs", "max_time", "accelerator", "devices", "strategy")
+MEMORY_FACTOR = 1.6  # of a training step over what its backward pass keeps; measured for the paper's network
 # The reader is faster than training on a processor, so that Lightning's advice on more workers does not apply.
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # inside Lightning
@@ -107,6 +111,8 @@ def train(cfg: DictConfig, folder: Path) -> None:
             TrainingBar(cfg.name),
         ],
     )
+    if trainer.strategy.root_device.type == "cpu":
+        check_memory(net, loss, cfg)
     last = checkpoints / "last.ckpt"
     if first_process:
         if last.exists():
@@ -172,6 +178,21 @@ def check_lengths(loss: torch.nn.Module, channels: int, samples: int) -> None:
             f"the loss cannot use training outputs of {samples} samples and {channels} channel(s): {error} "
             f"(a crop of data.segment_length samples is shortened by the receptive field minus 1)"
         ) from error
+
+
+def check_memory(net: Net, loss: torch.nn.Module, cfg: DictConfig) -> None:
+    """Raises a ValueError if a batch is larger than the memory, instead of being ended by the system in the middle."""
+    crop = torch.zeros(1, cfg.data.channels, cfg.data.segment_length)
+    controls = torch.zeros(1, cfg.model.get("controls", 2))
+    needed = MEMORY_FACTOR * cfg.data.batch_size * saved_bytes(net, loss, crop, controls)
+    there = physical_bytes()
+    if there is not None and needed > there:
+        parts = 2 ** math.ceil(math.log2(2 * needed / there))
+        raise ValueError(
+            f"a batch of {cfg.data.batch_size} crops takes about {needed / 1e9:.0f} GB in training, this machine has "
+            f"{there / 1e9:.0f} GB. Pass data.batch_size={max(cfg.data.batch_size // parts, 1)} "
+            f"trainer.accumulate_grad_batches={parts}, or try experiment=quick."
+        )
 
 
 def finish(folder: Path, state: str, started: float, details: dict[str, Any]) -> None:

@@ -1,0 +1,53 @@
+"""What a training step keeps is counted, and grows with the batch; a batch beyond the memory is refused."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from auraloss.time import L1Loss
+from models.memory import physical_bytes, saved_bytes
+from models.net import Net
+from models.tcn import TCN
+
+
+class Square(Net):
+    """Keeps its input, to multiply the gradient with."""
+
+    receptive_field = 1
+    lookahead = 0
+
+    def forward(self, x: Tensor, controls: Tensor) -> Tensor:
+        return x.requires_grad_() ** 2
+
+
+class Sum(nn.Module):
+    """Keeps nothing."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return input.sum()
+
+
+def test_counts_what_the_backward_pass_keeps() -> None:
+    assert saved_bytes(Square(), Sum(), torch.ones(1, 1, 1000), torch.ones(1, 2)) == 4 * 1000
+
+
+def test_grows_with_the_batch_and_leaves_the_network_as_it_was() -> None:
+    net = TCN(blocks=3, kernel_size=3, channels=4)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    one, four = (saved_bytes(net, L1Loss(), torch.randn(n, 1, 5000), torch.rand(n, 2)) for n in (1, 4))
+    assert 3.9 < four / one <= 4
+    assert net.training
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_this_machine_has_memory() -> None:
+    assert (physical_bytes() or 1e9) > 1e8
+
+
+def test_a_batch_beyond_the_memory_is_refused(train: Any) -> None:
+    result = train("data.batch_size=100000000")
+    assert result.code == 1
+    assert "a batch of 100000000 crops takes about" in result.err
+    assert "trainer.accumulate_grad_batches=" in result.err
+    assert "Traceback" not in result.err
