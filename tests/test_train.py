@@ -257,7 +257,9 @@ def test_a_loss_for_stereo_is_refused_with_mono_data(train: Entry) -> None:
 
 
 def test_a_missing_data_set_is_named(entry: Entry, tmp_path: Path) -> None:
-    result = entry("train.py", "data=signaltrain", f"data.root={tmp_path / 'nowhere'}", "trainer=cpu")
+    result = entry(
+        "train.py", "data=signaltrain", f"data.root={tmp_path / 'nowhere'}", "trainer=cpu", "data.batch_size=2"
+    )
     assert result.code == 1
     assert f"{tmp_path / 'nowhere'} does not exist" in result.err
     assert "data.root=" in result.err
