@@ -9,6 +9,8 @@ RUN := .venv/bin/python
 	$(PYTHON) -m venv .venv
 	$(RUN) -m pip install --quiet --upgrade pip
 	$(RUN) -m pip install --constraint constraints.txt --editable '.[study,dev]'
+	# The published package that tests and benchmark compare with, where it does not shadow ours.
+	$(RUN) -m pip install --quiet --target .venv/published --upgrade --no-deps auraloss==0.4.0
 	touch $@
 
 study: .venv/.installed

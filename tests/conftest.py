@@ -5,6 +5,7 @@ Nothing is read from or written to the user's own folders.
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import runpy
@@ -13,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -72,6 +74,21 @@ def tiny_root(tmp_path_factory: pytest.TempPathFactory, _own_folders: None) -> P
     root = tmp_path_factory.mktemp("data") / "tiny"
     embedded.recordings(root, minutes=0.1)
     return root
+
+
+@pytest.fixture(scope="session")
+def published() -> ModuleType:
+    """The published package, version 0.4.0, under another name than ours; the Makefile puts it beside .venv's own."""
+    folder = Path(os.environ.get("AURALOSS_PUBLISHED", Path(sys.prefix) / "published")) / "auraloss"
+    if not folder.is_dir():
+        pytest.skip(f"{folder.parent} holds no auraloss 0.4.0: make test puts it there")
+    spec = importlib.util.spec_from_file_location("published_auraloss", folder / "__init__.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 Entry = Callable[..., Result]

@@ -1,9 +1,6 @@
 """Spectral losses against NumPy in float64, against the published package, and at the edges."""
 
 import copy
-import importlib.util
-import os
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -390,21 +387,6 @@ def build(package: ModuleType, call: str) -> Any:
 @pytest.mark.parametrize(("call", "expected"), PUBLISHED)
 def test_values_of_the_published_package(call: str, expected: float) -> None:
     assert build(auraloss, call)(*published_signals()).item() == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.fixture(scope="module")
-def published() -> ModuleType:
-    folder = os.environ.get("AURALOSS_PUBLISHED")
-    if folder is None:
-        pytest.skip("AURALOSS_PUBLISHED names no folder that holds auraloss 0.4.0")
-    init = Path(folder) / "auraloss" / "__init__.py"
-    spec = importlib.util.spec_from_file_location("published_auraloss", init)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("call", [call for call, _ in PUBLISHED])
