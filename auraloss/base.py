@@ -6,11 +6,14 @@ items can be accumulated in small batches and does not depend on their size.
 """
 
 import inspect
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache, wraps
+from typing import Any, ParamSpec, Self, cast
 
 import torch
 from torch import Tensor
+
+P = ParamSpec("P")
 
 
 def check_choice(name: str, value: object, choices: Collection[object]) -> None:
@@ -38,7 +41,34 @@ def reduce(values: Tensor, reduction: str) -> Tensor:
     return values.sum() if reduction == "sum" else values
 
 
-class Loss(torch.nn.Module):
+def computed_once(build: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    """Compute a constant once, on the CPU, and hand out copies on the default device.
+
+    A copy, because a buffer is written to: by `load_state_dict`, or by DDP. Never an inference tensor, since later
+    callers may need gradients.
+    """
+    cached = cast(Callable[P, Tensor], lru_cache(maxsize=128)(build))
+
+    @wraps(build)
+    def copy(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        device = torch.get_default_device()
+        with torch.inference_mode(False), torch.device("cpu"):
+            return cached(*args, **kwargs).to(device, copy=True)
+
+    return copy
+
+
+class Constants(torch.nn.Module):
+    """A module whose buffers (windows, filterbanks, taps) follow `.to(device)` but keep their precision.
+
+    Training in pure bfloat16 casts every module. A window of 8 bits would make it another loss.
+    """
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        return super()._apply(lambda tensor: tensor.to(fn(tensor.new_empty(0)).device), recurse)
+
+
+class Loss(Constants):
     """Base of all losses. A new loss defines `size`, `_statistics` and `value`.
 
     Half-precision input is computed in float32 with autocast off; float64 stays float64.
@@ -74,6 +104,10 @@ class Loss(torch.nn.Module):
         """The loss from its statistics, `[*, size]` → `[*]`."""
         raise NotImplementedError
 
+    def terms(self, statistics: Tensor) -> dict[str, Tensor]:
+        """The named terms that the loss is made of, before their weights, `[*, size]` → `[*]` each."""
+        return {}
+
     def statistics(self, input: Tensor, target: Tensor) -> Tensor:
         """The additive statistics of each item and channel, `[*, T]` → `[*, size]`.
 
@@ -91,6 +125,18 @@ class Loss(torch.nn.Module):
     def forward(self, input: Tensor, target: Tensor) -> Tensor | tuple[Tensor | list[Tensor], ...]:
         return reduce(self.value(self.pooled(self.statistics(input, target))), self.reduction)
 
+    def report(self, input: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """The loss under the name `"loss"`, and its terms under theirs, from one pass and reduced alike.
+
+        >>> from auraloss.time import L1Loss, MSELoss
+        >>> both = WeightedSum({"l1": L1Loss(), "mse": MSELoss()}, {"l1": 1.0, "mse": 0.5})
+        >>> {name: term.item() for name, term in both.report(torch.tensor([1.0, 3.0]), torch.zeros(2)).items()}
+        {'loss': 4.5, 'l1': 2.0, 'mse': 5.0}
+        """
+        statistics = self.pooled(self.statistics(input, target))
+        named = {"loss": self.value(statistics), **self.terms(statistics)}
+        return {name: reduce(term, self.reduction) for name, term in named.items()}
+
     def __repr__(self) -> str:
         """The call that makes this loss, without the arguments left at their defaults."""
         arguments: list[str] = []
@@ -103,7 +149,7 @@ class Loss(torch.nn.Module):
 
 
 class WeightedSum(Loss):
-    """Weighted sum of named losses, e.g. ESR + DC.
+    """Weighted sum of named losses, `Σ wᵢ·Lᵢ`, e.g. ESR + DC. `report` gives each of them.
 
     Args:
         losses: the losses by name; each keeps its own `reduction` and `pool`, which must be the same for all.
@@ -131,15 +177,26 @@ class WeightedSum(Loss):
         self.size = sum(loss.size for loss in losses.values())
 
     def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
-        return torch.cat([self._loss(name).statistics(input, target) for name in self.weights], -1)
+        return torch.cat([loss.statistics(input, target) for loss, _ in self._parts().values()], -1)
 
     def value(self, statistics: Tensor) -> Tensor:
-        sizes = [self._loss(name).size for name in self.weights]
-        parts = zip(self.weights.items(), statistics.split(sizes, -1), strict=True)
-        return torch.stack([weight * self._loss(name).value(part) for (name, weight), part in parts]).sum(0)
+        values = [self.weights[name] * loss.value(part) for name, (loss, part) in self._parts(statistics).items()]
+        return torch.stack(values).sum(0)
 
-    def _loss(self, name: str) -> Any:
-        return self.losses[name]
+    def terms(self, statistics: Tensor) -> dict[str, Tensor]:
+        """Each loss under its name, its own terms as `name/term`."""
+        found = {}
+        for name, (loss, part) in self._parts(statistics).items():
+            found[name] = loss.value(part)
+            found |= {f"{name}/{term}": value for term, value in loss.terms(part).items()}
+        return found
+
+    def _parts(self, statistics: Tensor | None = None) -> dict[str, tuple[Any, Any]]:
+        """Each loss, and its part of the statistics."""
+        losses: list[Any] = [self.losses[name] for name in self.weights]
+        sizes = [loss.size for loss in losses]
+        parts = [None] * len(losses) if statistics is None else statistics.split(sizes, -1)
+        return dict(zip(self.weights, zip(losses, parts, strict=True), strict=True))
 
     def __repr__(self) -> str:
         return f"WeightedSum({dict(self.losses.items())}, {self.weights})"

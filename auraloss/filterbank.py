@@ -1,10 +1,23 @@
-"""Filterbanks that sum the bins of a spectrum into bands."""
+"""Filterbanks that sum the bins of a spectrum into bands: mel, and the twelve pitch classes (chroma)."""
 
 import math
-from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+from auraloss.base import computed_once
+
+
+def _check(sample_rate: float, fft_size: int, **bands: int) -> None:
+    if not 0 < sample_rate < math.inf:
+        raise ValueError(f"sample_rate={sample_rate} must be a positive number of Hz.")
+    if fft_size < 3:
+        raise ValueError(
+            f"fft_size={fft_size} must be at least 3, to have a bin between 0 Hz and half the sample rate."
+        )
+    for name, count in bands.items():
+        if count < 1:
+            raise ValueError(f"{name}={count} must be at least 1.")
 
 
 def _mel(hz: Tensor) -> Tensor:
@@ -17,11 +30,14 @@ def _hz(mel: Tensor) -> Tensor:
     return torch.where(mel < 15, mel * 200 / 3, 1000 * 6.4 ** ((mel.clamp(min=15) - 15) / 27))
 
 
-@lru_cache
+@computed_once
 def mel_filterbank(sample_rate: float, fft_size: int, n_mels: int) -> Tensor:
     """Triangular filters, equally spaced in mel from 0 Hz to half the sample rate, each of unit area.
 
-    Bands so narrow that no bin of the FFT falls into them are left out: they are silent whatever the signal.
+    `2/(high − low) · max(0, min((f − low)/(centre − low), (high − f)/(high − centre)))`
+
+    for the bin at `f` Hz, and `low`, `centre`, `high` three neighbours of `n_mels + 2` frequencies. Bands so narrow
+    that no bin of the FFT falls into them are left out: they are silent whatever the signal.
 
     Args:
         sample_rate: in Hz.
@@ -29,16 +45,67 @@ def mel_filterbank(sample_rate: float, fft_size: int, n_mels: int) -> Tensor:
         n_mels: number of bands.
 
     Shape:
-        - output: `(bands, fft_size // 2 + 1)`, float32, `bands <= n_mels`.
+        - output: `(bands, fft_size // 2 + 1)`, float32, `1 <= bands <= n_mels`; in 1/Hz.
 
-    Source: Slaney, Auditory Toolbox, 1998.
+    Raises:
+        ValueError: if `sample_rate` or `n_mels` is not positive, or `fft_size` is below 3.
+
+    Source: Slaney, Auditory Toolbox, 1998. The same as `librosa.filters.mel` without its rows of zeros.
+
+    >>> mel_filterbank(sample_rate=2000, fft_size=8, n_mels=1)
+    tensor([[0.0000, 0.0010, 0.0020, 0.0010, 0.0000]])
     """
-    # Cached for later calls, which may need gradients: a tensor made in inference mode would refuse.
-    with torch.inference_mode(False):
-        bins = torch.arange(fft_size // 2 + 1, dtype=torch.float64) * sample_rate / fft_size
-        top = _mel(torch.tensor(sample_rate / 2, dtype=torch.float64))
-        edges = _hz(torch.linspace(0, 1, n_mels + 2, dtype=torch.float64) * top)
-        low, centre, high = (edges[i : i + n_mels, None] for i in range(3))
-        triangles = torch.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)).clamp(min=0)
-        bands = (triangles * 2 / (high - low)).float()
-        return bands[bands.any(-1)]
+    _check(sample_rate, fft_size, n_mels=n_mels)
+    bins = torch.arange(fft_size // 2 + 1, dtype=torch.float64) * sample_rate / fft_size
+    top = _mel(torch.tensor(sample_rate / 2, dtype=torch.float64))
+    edges = _hz(torch.linspace(0, 1, n_mels + 2, dtype=torch.float64) * top)
+    low, centre, high = (edges[i : i + n_mels, None] for i in range(3))
+    triangles = torch.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)).clamp(min=0)
+    # A bin on an edge, such as half the sample rate, is in no band, even where rounding leaves it a height of 1e-16.
+    hit = triangles.amax(-1) > 1e-9
+    return (triangles * 2 / (high - low))[hit].float()
+
+
+@computed_once
+def chroma_filterbank(sample_rate: float, fft_size: int, n_chroma: int = 12) -> Tensor:
+    """Filters that sum all octaves of a pitch class: C, C♯, D … B for `n_chroma=12`, A4 = 440 Hz.
+
+    `exp(−(2d/w)²/2) / norm · exp(−((o − 5)/2)²/2)`
+
+    for the bin `k` at `o = log₂(f / 27.5 Hz)` octaves above A0: `d` is its distance from the pitch class, up or down
+    to the nearest octave, and `w = max(1, n_chroma·log₂((k + 1)/k))` the bin's own width, both in chroma; `norm` is the
+    Euclidean norm of the first factor over the pitch classes. The last factor favours the octaves around 880 Hz.
+    The bin at 0 Hz, which has no pitch, counts as 1.5 octaves below the next one and as wide as that.
+
+    No row is empty: the first bins are an octave and more wide, so that they belong to every pitch class.
+
+    Args:
+        sample_rate: in Hz.
+        fft_size: in samples. Semitones are told apart from where they are as wide as a bin: from
+            `17 · sample_rate / fft_size` Hz.
+        n_chroma: pitch classes in an octave. The first one is C for a multiple of 12, A for less than 12; for
+            others it lies `3 · (n_chroma // 12)` classes above A.
+
+    Shape:
+        - output: `(n_chroma, fft_size // 2 + 1)`, float32, without unit.
+
+    Raises:
+        ValueError: if `sample_rate` or `n_chroma` is not positive, or `fft_size` is below 3.
+
+    Source: Ellis, Chroma feature analysis and synthesis, 2007. The same as `librosa.filters.chroma`.
+
+    >>> chroma_filterbank(sample_rate=3520, fft_size=8, n_chroma=2)  # bins at 0, 440, 880, 1320, 1760 Hz
+    tensor([[0.2862, 0.7546, 0.9741, 0.2472, 0.8745],
+            [0.3574, 0.4577, 0.2260, 0.9257, 0.1184]])
+    """
+    _check(sample_rate, fft_size, n_chroma=n_chroma)
+    k = torch.arange(1, fft_size // 2 + 1, dtype=torch.float64)
+    octave = torch.log2(k * sample_rate / fft_size / 27.5)
+    octave = torch.cat([octave[:1] - 1.5, octave])
+    width = n_chroma * torch.cat([torch.full_like(k[:1], 1.5), torch.log2(1 + 1 / k)])
+    above_a = torch.arange(n_chroma, dtype=torch.float64)[:, None] + 3 * (n_chroma // 12)
+    # Rounded as in the source: with an odd number of classes the farthest ones wrap half a class off the middle.
+    half = round(n_chroma / 2)
+    distance = torch.remainder(n_chroma * octave - above_a + half, n_chroma) - half
+    bumps = torch.exp(-((2 * distance / width.clamp(min=1)) ** 2) / 2)
+    return (bumps / bumps.norm(dim=0) * torch.exp(-(((octave - 5) / 2) ** 2) / 2)).float()

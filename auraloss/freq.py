@@ -1,14 +1,12 @@
 """The spectral losses, under the one path they are imported from."""
 
-from auraloss.resolutions import (
-    MultiResolutionSTFTLoss,
-    RandomResolutionSTFTLoss,
-    SumAndDifferenceSTFTLoss,
-)
-from auraloss.spectrum import SpectralConvergenceLoss, STFTMagnitudeLoss
-from auraloss.stft import MelSTFTLoss, STFTLoss
+from auraloss.magnitude import SpectralConvergenceLoss, STFTMagnitudeLoss
+from auraloss.random_resolution import RandomResolutionSTFTLoss
+from auraloss.resolutions import MultiResolutionSTFTLoss, SumAndDifferenceSTFTLoss
+from auraloss.stft import ChromaSTFTLoss, MelSTFTLoss, STFTLoss
 
 __all__ = [
+    "ChromaSTFTLoss",
     "MelSTFTLoss",
     "MultiResolutionSTFTLoss",
     "RandomResolutionSTFTLoss",

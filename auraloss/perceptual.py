@@ -1,4 +1,4 @@
-"""Filters before a loss: pre-emphasis after Wright & Välimäki, A-weighting, sum and difference of stereo."""
+"""What comes before a loss: pre-emphasis, A-weighting, sum and difference of stereo, and the losses with these."""
 
 import math
 from functools import lru_cache
@@ -7,7 +7,7 @@ import scipy.signal
 import torch
 from torch import Tensor
 
-from auraloss.base import Loss, check_choice
+from auraloss.base import Constants, Loss, check_choice
 
 
 class SumAndDifference(torch.nn.Module):
@@ -45,7 +45,11 @@ def a_weighting_taps(sample_rate: float, ntaps: int) -> tuple[float, ...]:
     return tuple(float(tap) for tap in taps)
 
 
-class FIRFilter(torch.nn.Module):
+BLOCK = 128
+"""Samples that the filter makes at once."""
+
+
+class FIRFilter(Constants):
     """FIR filter for input and target of a loss.
 
     - `"hp"`: first-order high-pass, `y[n] = x[n] − coef·x[n−1]`
@@ -91,16 +95,19 @@ class FIRFilter(torch.nn.Module):
 
     def filter(self, x: Tensor) -> Tensor:
         """Filter one signal, `[*, T]` → `[*, T]`."""
-        dtype = torch.promote_types(x.dtype, torch.float32)
-        before = self.taps.numel() - 1
-        after = 0
-        if self.filter_type == "aw":
-            before = after = before // 2
-        signal = torch.nn.functional.pad(x.to(dtype).reshape(-1, 1, x.shape[-1]), (before, after))
+        signal = x.to(torch.promote_types(x.dtype, torch.float32)).reshape(-1, x.shape[-1])
+        samples, count = x.shape[-1], self.taps.numel()
+        blocks = -(-samples // BLOCK)
+        before = (count - 1) // 2 if self.filter_type == "aw" else count - 1
+        padded = torch.nn.functional.pad(signal, (before, blocks * BLOCK - samples + count - 1 - before))
+        # A block of output is a product of the samples that reach it with one banded matrix: on a CPU several
+        # times as fast as conv1d, in both directions, and just as exact.
+        reach = BLOCK + count - 1
+        taps = torch.nn.functional.pad(self.taps.to(signal).flip(0), (BLOCK - 1, BLOCK - 1))
+        matrix = taps.unfold(0, reach, 1).flip(0).mT
         with torch.autocast(x.device.type, enabled=False):
-            # conv1d correlates, so the taps go in backwards.
-            filtered = torch.nn.functional.conv1d(signal, self.taps.to(signal).flip(0).view(1, 1, -1))
-        return filtered.view(x.shape)
+            filtered = padded.unfold(-1, reach, BLOCK).reshape(-1, reach) @ matrix
+        return filtered.view(len(signal), -1)[:, :samples].reshape(x.shape)
 
     def forward(self, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         return self.filter(input), self.filter(target)
@@ -120,7 +127,7 @@ class PreEmphasis(Loss):
     """A loss of the filtered signals, e.g. ESR with a high-pass before it.
 
     Args:
-        filter: applied to input and target alike.
+        filter: applied to input and target alike; a `FIRFilter`, or any module `(input, target) → (input, target)`.
         loss: any loss; its `reduction` and `pool` are used.
 
     >>> from auraloss.time import MSELoss
@@ -129,7 +136,7 @@ class PreEmphasis(Loss):
     0.5
     """
 
-    def __init__(self, filter: FIRFilter, loss: Loss) -> None:
+    def __init__(self, filter: torch.nn.Module, loss: Loss) -> None:
         super().__init__(loss.reduction, loss.pool)
         self.filter = filter
         self.loss = loss
@@ -140,3 +147,56 @@ class PreEmphasis(Loss):
 
     def value(self, statistics: Tensor) -> Tensor:
         return self.loss.value(statistics)
+
+    def terms(self, statistics: Tensor) -> dict[str, Tensor]:
+        return self.loss.terms(statistics)
+
+
+class SumAndDifferenceLoss(Loss):
+    """Any loss of sum and difference of two channels, `(w_sum·L₊ + w_diff·L₋) / 2`.
+
+    Args:
+        loss: any loss; its `reduction` and `pool` are used.
+        w_sum, w_diff: weights of sum and difference.
+        output: `"loss"`, or `"full"` for `(loss, loss of the sum, loss of the difference)`.
+
+    Shape:
+        - input, target: `(batch, 2, samples)`.
+        - output: a scalar, or `(batch, 1)` for `reduction="none"`: an item has one value.
+
+    Raises:
+        ValueError: if there are not two channels.
+
+    Source: Steinmetz et al., Automatic multitrack mixing with a differentiable mixing console, 2021.
+
+    >>> from auraloss.time import L1Loss
+    >>> stereo, swapped = torch.tensor([[[1.0], [3.0]]]), torch.tensor([[[3.0], [1.0]]])
+    >>> SumAndDifferenceLoss(L1Loss(), output="full")(swapped, stereo)
+    (tensor(2.), tensor(0.), tensor(4.))
+    """
+
+    def __init__(self, loss: Loss, w_sum: float = 1.0, w_diff: float = 1.0, output: str = "loss") -> None:
+        super().__init__(loss.reduction, loss.pool)
+        check_choice("output", output, ("loss", "full"))
+        self.loss = loss
+        self.w_sum = w_sum
+        self.w_diff = w_diff
+        self.output = output
+        self.size = 2 * loss.size
+        self.sd = SumAndDifference()
+
+    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
+        pairs = zip(self.sd(input), self.sd(target), strict=True)
+        return torch.cat([self.loss.statistics(x, y) for x, y in pairs], -1)
+
+    def terms(self, statistics: Tensor) -> dict[str, Tensor]:
+        of_sum, of_difference = statistics.chunk(2, -1)
+        return {"sum": self.loss.value(of_sum), "difference": self.loss.value(of_difference)}
+
+    def value(self, statistics: Tensor) -> Tensor:
+        terms = self.terms(statistics)
+        return (self.w_sum * terms["sum"] + self.w_diff * terms["difference"]) / 2
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor | tuple[Tensor | list[Tensor], ...]:
+        report = self.report(input, target)
+        return report["loss"] if self.output == "loss" else tuple(report.values())

@@ -1,145 +1,99 @@
-"""Windows, power spectra, and the losses between two magnitude spectra; the STFT losses stand on these."""
+"""Windows, and the short-time Fourier transform with its magnitude: the core that all spectral losses share.
 
-from functools import lru_cache
+The backward pass is written out. Autograd would store every step from frames to magnitudes and transform the
+gradient with a complex FFT of full length; written out, it needs the spectrum and the magnitude, and a real
+inverse FFT. It consists of differentiable operations, so that second derivatives work too.
+"""
+
 from typing import Any
 
 import scipy.signal
 import torch
 from torch import Tensor
 
-from auraloss.base import Loss, check_choice
+from auraloss.base import computed_once
 
 TORCH_WINDOWS = ("hann_window", "hamming_window", "blackman_window", "bartlett_window", "kaiser_window")
 
 
-@lru_cache(maxsize=256)
-def make_window(name: str, length: int, device: torch.device | str | None = None) -> Tensor:
+@computed_once
+def make_window(name: str, length: int) -> Tensor:
     """A periodic window, float32, by the name of a torch function or of a window of SciPy."""
-    # Cached for later calls, which may need gradients: a tensor made in inference mode would refuse.
-    with torch.inference_mode(False):
-        if name in TORCH_WINDOWS:
-            made: Tensor = getattr(torch, name)(length, dtype=torch.float32)
-        else:
-            try:
-                made = torch.tensor(scipy.signal.get_window(name, length), dtype=torch.float32)
-            except ValueError as error:
-                known = ", ".join(TORCH_WINDOWS)
-                raise ValueError(f"window={name!r} is none of {known}, nor a window of SciPy: {error}") from error
-        return made.to(device)
+    if name in TORCH_WINDOWS:
+        made: Tensor = getattr(torch, name)(length, dtype=torch.float32)
+        return made
+    try:
+        return torch.tensor(scipy.signal.get_window(name, length), dtype=torch.float32)
+    except ValueError as error:
+        known = ", ".join(TORCH_WINDOWS)
+        raise ValueError(f"window={name!r} is none of {known}, nor a window of SciPy: {error}") from error
 
 
-class _Floor(torch.autograd.Function):
-    """`max(power, eps)` with gradient 1 below the floor too, so that a faint prediction can learn."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(power: Tensor, eps: float) -> Tensor:
-        return power.clamp(min=eps)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        pass
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return gradients[0], None
+def frame_count(samples: int, fft_size: int, hop_size: int) -> int:
+    """Frames of a signal that is padded by half a frame at both ends."""
+    return 1 + (samples - fft_size % 2) // hop_size
 
 
-def power_spectrum(spectrum: Tensor, eps: float) -> Tensor:
-    """`max(|X|², eps)` of a complex spectrum; its gradient is that of `|X|²` everywhere."""
-    power: Tensor = _Floor.apply(spectrum.real.square() + spectrum.imag.square(), eps)
-    return power
+def spectrum(signal: Tensor, window: Tensor, fft_size: int, hop_size: int, eps: float) -> tuple[Tensor, Tensor]:
+    """Short-time Fourier transform `X` and its magnitude `sqrt(max(|X|², eps))`.
 
+    The signal is reflected at both ends, as `torch.stft` does. Frames begin where the window does: `X` has the
+    phase of `torch.stft` only up to a rotation that is the same in all signals.
 
-def root(x: Tensor) -> Tensor:
-    """Square root with gradient 0 at 0, where the loss of equal signals would else have none."""
-    zero = x == 0
-    return torch.where(zero, x, x.where(~zero, 1).sqrt())
-
-
-def distance_sum(difference: Tensor, distance: str) -> Tensor:
-    """`Σ|d|` ("L1") or `Σd²` ("L2") over bins and frames."""
-    return (difference.abs() if distance == "L1" else difference.square()).sum((-2, -1))
-
-
-def bin_count(spectrum: Tensor) -> Tensor:
-    return torch.full_like(spectrum[..., 0, 0], spectrum.shape[-2] * spectrum.shape[-1])
-
-
-class SpectralConvergenceLoss(Loss):
-    """Spectral convergence of two magnitude spectra, `‖|Y| − |X|‖ / ‖|Y|‖` with Frobenius norms.
-
-    Args:
-        reduction, pool: see `auraloss.base.Loss`. `pool="batch"` takes one norm over the whole batch.
+    Below the floor the gradient of the magnitude falls in proportion to `|X|`, so that a faint prediction learns.
 
     Shape:
-        - x_mag, y_mag: `[*, bins, frames]`.
-        - output: a scalar, or `[*]` for `reduction="none"`.
-
-    Source: Arık et al., Fast spectrogram inversion using multi-head convolutional neural networks, 2018.
-
-    >>> SpectralConvergenceLoss()(torch.tensor([[[3.0], [2.0]]]), torch.tensor([[[4.0], [0.0]]]))
-    tensor(0.5590)
+        - signal: `(rows, T)`, `T > fft_size // 2`.
+        - output: two tensors `(rows, frames, fft_size // 2 + 1)`, complex and real.
     """
-
-    size = 2
-
-    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
-        return torch.stack([(target - input).square().sum((-2, -1)), target.square().sum((-2, -1))], -1)
-
-    def value(self, statistics: Tensor) -> Tensor:
-        error, energy = statistics.unbind(-1)
-        return root(error) / energy.sqrt()
+    samples, length = signal.shape[-1], window.numel()
+    before = fft_size // 2 - (fft_size - length) // 2
+    last = (frame_count(samples, fft_size, hop_size) - 1) * hop_size - before
+    padding = (before, max(last + length - samples, 0))
+    padded = torch.nn.functional.pad(signal, padding, mode="reflect")
+    transform, magnitude = _Spectrum.apply(padded, window, fft_size, hop_size, eps)
+    return transform, magnitude
 
 
-class STFTMagnitudeLoss(Loss):
-    """Mean distance of two magnitude spectra, on a logarithmic or a linear scale.
+class _Spectrum(torch.autograd.Function):
+    """Spectrum and magnitude of the frames of a padded signal."""
 
-    `mean(d(log(log_fac·|Y| + log_eps), log(log_fac·|X| + log_eps)))`, with `d` the absolute (`"L1"`) or the
-    squared (`"L2"`) difference.
+    @staticmethod
+    def forward(signal: Tensor, window: Tensor, fft_size: int, hop_size: int, eps: float) -> tuple[Tensor, Tensor]:
+        frames = signal.unfold(-1, window.numel(), hop_size) * window
+        transform = torch.fft.rfft(frames, fft_size)
+        # Not clamp_: torch.compile would then lose the gradient, without a word.
+        return transform, transform.abs().clamp(min=eps**0.5)
 
-    Args:
-        log: logarithmic scale (magnitudes must then be positive, or `log_eps` must be).
-        log_eps: added inside the logarithm.
-        log_fac: factor inside the logarithm.
-        distance: `"L1"` or `"L2"`.
-        reduction, pool: see `auraloss.base.Loss`.
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        signal, window, ctx.fft_size, ctx.hop_size, _ = inputs
+        ctx.save_for_backward(window, *output)
+        ctx.samples = signal.shape[-1]
+        ctx.set_materialize_grads(False)
 
-    Shape:
-        - x_mag, y_mag: `[*, bins, frames]`.
-        - output: a scalar, or `[*]` for `reduction="none"`.
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, None, None, None, None]:
+        window, transform, magnitude = ctx.saved_tensors
+        of_transform, of_magnitude = gradients
+        gradient = torch.zeros_like(transform) if of_transform is None else of_transform
+        if of_magnitude is not None:
+            gradient = gradient + transform * (of_magnitude / magnitude)
+        # The inverse counts each bin twice, for itself and its mirror image, except those without one: they are
+        # doubled, and all halved with the window.
+        gradient[..., 0] *= 2
+        if ctx.fft_size % 2 == 0:
+            gradient[..., -1] *= 2
+        frames = torch.fft.irfft(gradient, ctx.fft_size, norm="forward")[..., : window.numel()] * (window / 2)
+        return overlap_add(frames, ctx.hop_size, ctx.samples), None, None, None, None
 
-    Source: Arık et al., 2018; Engel et al., DDSP, 2020 (linear scale).
 
-    >>> STFTMagnitudeLoss(log=False)(torch.tensor([[[1.0], [2.0]]]), torch.tensor([[[4.0], [2.0]]])).item()
-    1.5
-    """
-
-    size = 2
-
-    def __init__(
-        self,
-        log: bool = True,
-        log_eps: float = 0.0,
-        log_fac: float = 1.0,
-        distance: str = "L1",
-        reduction: str = "mean",
-        pool: str = "item",
-    ) -> None:
-        super().__init__(reduction, pool)
-        check_choice("distance", distance, ("L1", "L2"))
-        self.log = log
-        self.log_eps = log_eps
-        self.log_fac = log_fac
-        self.distance = distance
-
-    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
-        if self.log:
-            input = torch.log(self.log_fac * input + self.log_eps)
-            target = torch.log(self.log_fac * target + self.log_eps)
-        return torch.stack([distance_sum(target - input, self.distance), bin_count(target)], -1)
-
-    def value(self, statistics: Tensor) -> Tensor:
-        total, count = statistics.unbind(-1)
-        return total / count
+def overlap_add(frames: Tensor, hop_size: int, samples: int) -> Tensor:
+    """Sum of frames that start `hop_size` apart, `(rows, frames, length)` → `(rows, samples)`."""
+    rows, count, length = frames.shape
+    hops = max(count - 1 + -(-length // hop_size), -(-samples // hop_size))
+    total = frames.new_zeros(rows, hops, hop_size)
+    for shift, start in enumerate(range(0, length, hop_size)):
+        part = frames[..., start : start + hop_size]
+        total[:, shift : shift + count, : part.shape[-1]] += part
+    return total.view(rows, -1)[:, :samples]

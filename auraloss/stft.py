@@ -1,23 +1,29 @@
-"""Losses on one short-time Fourier transform: linear frequency, or mel bands."""
+"""Losses on one short-time Fourier transform: linear frequency, mel bands, or chroma."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from auraloss.base import Loss, check_choice, reduce
-from auraloss.filterbank import mel_filterbank
+from auraloss.filterbank import chroma_filterbank, mel_filterbank
+from auraloss.magnitude import Distances, bin_count, log_shift, root
 from auraloss.perceptual import a_weighting
-from auraloss.spectrum import bin_count, distance_sum, make_window, power_spectrum, root
+from auraloss.spectrum import frame_count, make_window, spectrum
 
 Output = Tensor | tuple[Tensor | list[Tensor], ...]
+
+FILTERBANKS: dict[str, Callable[[float, int, int], Tensor]] = {"mel": mel_filterbank, "chroma": chroma_filterbank}
+CACHE_BINS = 2**19
+"""A CPU computes as many items at once as have this many bins: their magnitudes, 2 MB, stay in its cache."""
 
 
 class SpectralLoss(Loss):
     """A weighted sum of four terms, averaged over resolutions; what all STFT losses share.
 
-    The statistics of one resolution are `Σ(|Y|−|X|)²`, `Σ|Y|²`, `Σ|log|Y|−log|X||`, `Σ||Y|−|X||`, the number
-    of magnitudes, `Σ(∠Y−∠X)²` and the number of phases; those of a term without weight are 0.
+    The statistics of one resolution are `Σ(|X|−|Y|)²`, `Σ|Y|²`, `Σ|log|X|−log|Y||`, `Σ||X|−|Y||`, the number
+    of magnitudes, `Σ(∠X−∠Y)²` and the number of phases; those of a term without weight are 0.
     """
 
     def __init__(
@@ -39,34 +45,46 @@ class SpectralLoss(Loss):
         self.w_log_mag = w_log_mag
         self.w_lin_mag = w_lin_mag
         self.w_phs = w_phs
+        self._weights = {
+            "spectral_convergence": w_sc,
+            "log_magnitude": w_log_mag,
+            "linear_magnitude": w_lin_mag,
+            "phase": w_phs,
+        }
         self.output = output
         self.size = 7 * resolutions
 
-    def terms(self, statistics: Tensor) -> tuple[Tensor, ...]:
-        """Spectral convergence, log magnitude, linear magnitude and phase, each `[*, resolutions]`."""
+    def _terms(self, statistics: Tensor) -> dict[str, Tensor]:
+        """Every term of every resolution, `[*, resolutions]`; 0 for one without weight."""
         error, energy, log, linear, count, phase, phases = statistics.unflatten(-1, (-1, 7)).unbind(-1)
-        # Without its weight the term has neither error nor energy.
-        convergence = root(error) / energy.sqrt() if self.w_sc else error
-        return convergence, log / count, linear / count, phase / phases
+        return {
+            "spectral_convergence": root(error) / energy.sqrt() if self._weights["spectral_convergence"] else error,
+            "log_magnitude": log / count,
+            "linear_magnitude": linear / count,
+            "phase": phase / phases,
+        }
+
+    def terms(self, statistics: Tensor) -> dict[str, Tensor]:
+        """The terms that have a weight, each averaged over resolutions."""
+        return {name: term.mean(-1) for name, term in self._terms(statistics).items() if self._weights[name]}
 
     def value(self, statistics: Tensor) -> Tensor:
-        convergence, log, linear, phase = self.terms(statistics)
-        loss = self.w_sc * convergence + self.w_log_mag * log + self.w_lin_mag * linear + self.w_phs * phase
-        return loss.mean(-1)
+        weighted = [self._weights[name] * term for name, term in self.terms(statistics).items()]
+        return torch.stack(weighted).sum(0)
 
     def forward(self, input: Tensor, target: Tensor) -> Output:
         statistics = self.pooled(self.statistics(input, target))
         loss = reduce(self.value(statistics), self.reduction)
         if self.output == "loss":
             return loss
-        terms = self.terms(statistics)
+        terms = self._terms(statistics).values()
         return loss, *([reduce(part, self.reduction) for part in term.unbind(-1)] for term in terms)
 
 
 class STFTLoss(SpectralLoss):
     """Distance of two short-time Fourier transforms.
 
-    `w_sc·‖|Y|−|X|‖/‖|Y|‖ + w_log_mag·mean|log|Y|−log|X|| + w_lin_mag·mean||Y|−|X|| + w_phs·mean(∠Y−∠X)²`
+    `w_sc·‖|X|−|Y|‖/‖|Y|‖ + w_log_mag·mean|log|X|−log|Y|| + w_lin_mag·mean||X|−|Y|| + w_phs·mean(∠X−∠Y)²`
 
     for each item and channel. Magnitudes are `sqrt(max(|X|², eps))`; below that floor the gradient does not
     stop but falls in proportion to `|X|`. The phase difference is wrapped to ±π, and 0 where either signal is
@@ -77,8 +95,9 @@ class STFTLoss(SpectralLoss):
         window: `"hann_window"` or another of torch's window functions, or any window name of SciPy.
         w_sc, w_log_mag, w_lin_mag, w_phs: weights of spectral convergence, log and linear magnitude, phase.
         sample_rate: in Hz, for `scale` and `perceptual_weighting`.
-        scale: `"mel"`: compare the magnitudes summed into `n_bins` mel bands. `None`: the bins themselves.
-        n_bins: number of mel bands.
+        scale: `"mel"` or `"chroma"`: compare the magnitudes summed into `n_bins` mel bands or pitch classes.
+            `None`: the bins themselves.
+        n_bins: number of bands. Mel bands too narrow to hold a bin of the FFT are left out.
         perceptual_weighting: A-weight both signals first.
         scale_invariance: scale the target's magnitudes of each item and channel to best match the input's.
         eps: floor of the power in a bin.
@@ -127,14 +146,14 @@ class STFTLoss(SpectralLoss):
     ) -> None:
         super().__init__(1, w_sc, w_log_mag, w_lin_mag, w_phs, output, reduction, pool)
         check_choice("mag_distance", mag_distance, ("L1", "L2"))
-        check_choice("scale", scale, (None, "mel"))
+        check_choice("scale", scale, (None, *FILTERBANKS))
         if not 0 < win_length <= fft_size or hop_size < 1:
             raise ValueError(
                 f"STFTLoss: needs 0 < win_length <= fft_size and hop_size >= 1, got win_length={win_length}, "
                 f"fft_size={fft_size}, hop_size={hop_size}."
             )
-        if scale is not None and (n_bins is None or sample_rate is None):
-            raise ValueError(f"STFTLoss: scale={scale!r} needs n_bins and sample_rate.")
+        if eps <= 0:
+            raise ValueError(f"STFTLoss: eps={eps} must be positive.")
         self.fft_size = fft_size
         self.hop_size = hop_size
         self.win_length = win_length
@@ -149,10 +168,13 @@ class STFTLoss(SpectralLoss):
         self.device = device
         self.log_eps = log_eps
         self.log_fac = log_fac
-        self.register_buffer("window_values", make_window(window, win_length, device))
+        self._shift = log_shift(log_eps, log_fac)
+        self.register_buffer("window_values", make_window(window, win_length).to(device))
         bands = None
-        if scale is not None and n_bins is not None and sample_rate is not None:
-            bands = mel_filterbank(sample_rate, fft_size, n_bins).to(device)
+        if scale is not None:
+            if n_bins is None or sample_rate is None:
+                raise ValueError(f"STFTLoss: scale={scale!r} needs n_bins and sample_rate.")
+            bands = FILTERBANKS[scale](sample_rate, fft_size, n_bins).to(device)
         self.register_buffer("filterbank", bands)
         self.prefilter = a_weighting(sample_rate, device) if perceptual_weighting else None
 
@@ -162,61 +184,42 @@ class STFTLoss(SpectralLoss):
             return result
         return result[0], *(term[0] for term in result[1:])  # the one resolution of each list
 
-    def spectrum(self, signal: Tensor) -> Tensor:
-        """Complex short-time Fourier transform, `[*, T]` → `[*, bins, frames]`."""
-        samples = signal.shape[-1]
+    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
+        samples = input.shape[-1]
         if samples <= self.fft_size // 2:
             raise ValueError(
                 f"{type(self).__name__}: fft_size={self.fft_size} needs more than {self.fft_size // 2} "
                 f"samples, got {samples}."
             )
-        flat = signal.reshape(-1, samples)
-        window = self.window_values.to(signal)
-        spectrum = torch.stft(flat, self.fft_size, self.hop_size, self.win_length, window, return_complex=True)
-        return spectrum.view(*signal.shape[:-1], *spectrum.shape[1:])
-
-    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
         if self.prefilter is not None:
             input, target = self.prefilter(input, target)
         # −160 dB of the target: lost in rounding, except that silence gets a phase, and with it a gradient.
-        x = self.spectrum(input.lerp(target, 1e-8))
-        y = self.spectrum(target)
-        x_power, y_power = power_spectrum(x, self.eps), power_spectrum(y, self.eps)
-        count = phases = bin_count(y_power)
-        error = energy = log = linear = phase = torch.zeros_like(count)
+        x, y = input.lerp(target, 1e-8).reshape(-1, samples), target.reshape(-1, samples)
+        rows = len(x)
+        if x.device.type == "cpu":
+            bins = frame_count(samples, self.fft_size, self.hop_size) * (self.fft_size // 2 + 1)
+            rows = max(1, CACHE_BINS // bins)
+        parts = [self._row_statistics(*pair) for pair in zip(x.split(rows), y.split(rows), strict=True)]
+        return torch.cat(parts).view(*input.shape[:-1], -1)
 
-        plain = self.scale is None and not self.scale_invariance
-        from_power = plain and self.log_eps == 0
-        if self.w_log_mag and from_power:
-            # log|Y| − log|X| = log(|Y|²/|X|²)/2 takes one logarithm and no root.
-            half = 0.5 if self.mag_distance == "L1" else 0.25
-            log = half * distance_sum((y_power / x_power).log(), self.mag_distance)
-        if self.w_sc or self.w_lin_mag or (self.w_log_mag and not from_power):
-            x_mag, y_mag = self._magnitudes(x_power, y_power)
-            count = bin_count(y_mag)
-            difference = y_mag - x_mag
-            if self.w_sc:
-                error, energy = difference.square().sum((-2, -1)), y_mag.square().sum((-2, -1))
-            if self.w_lin_mag:
-                linear = distance_sum(difference, self.mag_distance)
-            if self.w_log_mag and not from_power:
-                x_log = torch.log(self.log_fac * x_mag + self.log_eps)
-                y_log = torch.log(self.log_fac * y_mag + self.log_eps)
-                log = distance_sum(y_log - x_log, self.mag_distance)
+    def _row_statistics(self, x: Tensor, y: Tensor) -> Tensor:
+        """Statistics of signals `(rows, T)`, in the order of `SpectralLoss`."""
+        window = self.window_values.to(x)
+        x_spectrum, x_mag = spectrum(x, window, self.fft_size, self.hop_size, self.eps)
+        y_spectrum, y_mag = spectrum(y, window, self.fft_size, self.hop_size, self.eps)
+        phase, phases = torch.zeros_like(x[:, 0]), bin_count(x_mag)
         if self.w_phs:
-            silent = (x_power <= self.eps) | (y_power <= self.eps)
-            phase = torch.where(silent, 1, y * x.conj()).angle().square().sum((-2, -1))
-        return torch.stack([error, energy, log, linear, count, phase, phases], -1)
-
-    def _magnitudes(self, x_power: Tensor, y_power: Tensor) -> tuple[Tensor, Tensor]:
-        """Magnitudes, in bands if asked for, the target's scaled to the input's if asked for."""
-        x, y = x_power.sqrt(), y_power.sqrt()
+            silent = torch.minimum(x_mag, y_mag) <= self.eps**0.5
+            phase = torch.where(silent, 1, x_spectrum * y_spectrum.conj()).angle().square().sum((-2, -1))
         if self.filterbank is not None:
-            bands = self.filterbank.to(x)
-            x, y = bands @ x, bands @ y
+            bands = self.filterbank.to(x).mT
+            x_mag, y_mag = x_mag @ bands, y_mag @ bands
         if self.scale_invariance:
-            y = y * (x * y).sum((-2, -1), keepdim=True) / y.square().sum((-2, -1), keepdim=True)
-        return x, y
+            scale = (x_mag * y_mag).sum((-2, -1), keepdim=True) / y_mag.square().sum((-2, -1), keepdim=True)
+            y_mag = y_mag * scale
+        terms = (bool(self.w_sc), bool(self.w_log_mag), bool(self.w_lin_mag))
+        sums = Distances.apply(x_mag, y_mag, self.mag_distance == "L2", self._shift, *terms)
+        return torch.cat([sums, torch.stack([bin_count(x_mag), phase, phases], -1)], -1)
 
 
 class MelSTFTLoss(STFTLoss):
@@ -242,19 +245,38 @@ class MelSTFTLoss(STFTLoss):
         n_mels: int = 128,
         **options: Any,
     ) -> None:
-        super().__init__(
-            fft_size,
-            hop_size,
-            win_length,
-            window,
-            w_sc,
-            w_log_mag,
-            w_lin_mag,
-            w_phs,
-            sample_rate,
-            "mel",
-            n_mels,
-            **options,
-        )
+        resolution = (fft_size, hop_size, win_length, window)
+        weights = (w_sc, w_log_mag, w_lin_mag, w_phs)
+        super().__init__(*resolution, *weights, sample_rate, "mel", n_mels, **options)
         self.n_mels = n_mels
+        self.options = options
+
+
+class ChromaSTFTLoss(STFTLoss):
+    """`STFTLoss` with `scale="chroma"`: magnitudes summed into pitch classes, whatever their octave.
+
+    Args:
+        sample_rate: in Hz.
+        n_chroma: number of pitch classes an octave.
+        **options: any other argument of `STFTLoss`.
+    """
+
+    def __init__(
+        self,
+        sample_rate: float,
+        fft_size: int = 1024,
+        hop_size: int = 256,
+        win_length: int = 1024,
+        window: str = "hann_window",
+        w_sc: float = 1.0,
+        w_log_mag: float = 1.0,
+        w_lin_mag: float = 0.0,
+        w_phs: float = 0.0,
+        n_chroma: int = 12,
+        **options: Any,
+    ) -> None:
+        resolution = (fft_size, hop_size, win_length, window)
+        weights = (w_sc, w_log_mag, w_lin_mag, w_phs)
+        super().__init__(*resolution, *weights, sample_rate, "chroma", n_chroma, **options)
+        self.n_chroma = n_chroma
         self.options = options

@@ -1,13 +1,48 @@
 """Losses on the waveform: L1, MSE, ESR, DC, log-cosh, and the (negated) signal-to-distortion ratios."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from auraloss.base import Loss
 
+SILENCE_DB = -90.0
+"""A ratio to a quieter target (dB re a mean square of 1) is taken as if the target were this loud."""
+
 
 def _count(error: Tensor) -> Tensor:
     return torch.full_like(error[..., 0], error.shape[-1])
+
+
+class _SquaredError(torch.autograd.Function):
+    """`Σ(x − y)²`, or with `zero_mean` `Σ(x − y − mean(x − y))²`; the backward pass stores nothing beside x and y."""
+
+    @staticmethod
+    def forward(x: Tensor, y: Tensor, zero_mean: bool) -> Tensor:
+        return _error(x, y, zero_mean).square_().sum(-1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, bool], output: Tensor) -> None:
+        x, y, ctx.zero_mean = inputs
+        ctx.save_for_backward(x, y)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        x, y = ctx.saved_tensors
+        to_x = _error(x, y, ctx.zero_mean) * (2 * gradients[0][..., None])
+        return to_x, -to_x if ctx.needs_input_grad[1] else None, None
+
+
+def _error(x: Tensor, y: Tensor, zero_mean: bool) -> Tensor:
+    error = x - y
+    return error - error.mean(-1, keepdim=True) if zero_mean else error
+
+
+def squared_error(input: Tensor, target: Tensor, zero_mean: bool = False) -> Tensor:
+    """Energy of the difference, `[*, T]` → `[*]`, without its mean if asked for."""
+    energy: Tensor = _SquaredError.apply(input, target, zero_mean)
+    return energy
 
 
 class L1Loss(Loss):
@@ -38,8 +73,7 @@ class MSELoss(Loss):
     size = 2
 
     def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
-        error = input - target
-        return torch.stack([error.square().sum(-1), _count(error)], -1)
+        return torch.stack([squared_error(input, target), _count(target)], -1)
 
     def value(self, statistics: Tensor) -> Tensor:
         total, count = statistics.unbind(-1)
@@ -56,7 +90,7 @@ class _RelativeLoss(Loss):
     size = 3
 
     def __init__(
-        self, eps: float = 1e-8, reduction: str = "mean", pool: str = "item", floor_db: float | None = -90.0
+        self, eps: float = 1e-8, reduction: str = "mean", pool: str = "item", floor_db: float | None = SILENCE_DB
     ) -> None:
         super().__init__(reduction, pool)
         self.eps = eps
@@ -84,8 +118,7 @@ class ESRLoss(_RelativeLoss):
     """
 
     def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
-        error = target - input
-        return torch.stack([error.square().sum(-1), target.square().sum(-1), _count(error)], -1)
+        return torch.stack([squared_error(input, target), target.square().sum(-1), _count(target)], -1)
 
     def value(self, statistics: Tensor) -> Tensor:
         error, energy, count = statistics.unbind(-1)
@@ -104,12 +137,34 @@ class DCLoss(_RelativeLoss):
     """
 
     def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
-        error = target - input
-        return torch.stack([error.sum(-1), target.square().sum(-1), _count(error)], -1)
+        return torch.stack([(input - target).sum(-1), target.square().sum(-1), _count(target)], -1)
 
     def value(self, statistics: Tensor) -> Tensor:
         error, energy, count = statistics.unbind(-1)
         return (error / count).square() / (self._energy(energy, count) / count + self.eps)
+
+
+class _LogCosh(torch.autograd.Function):
+    """`Σ log(cosh(z) + eps)`; the backward pass stores nothing beside z."""
+
+    @staticmethod
+    def forward(z: Tensor, eps: float) -> Tensor:
+        inner = z.clamp(-20, 20)
+        beyond = (z - inner).abs_()
+        return torch.sinh(inner.div_(2)).square_().mul_(2).add_(eps).log1p_().add_(beyond).sum(-1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
+        z, ctx.eps = inputs
+        ctx.save_for_backward(z)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (z,) = ctx.saved_tensors
+        slope = torch.tanh(z)
+        if ctx.eps:
+            slope = slope / (1 + ctx.eps / torch.cosh(z))
+        return slope * gradients[0][..., None], None
 
 
 class LogCoshLoss(Loss):
@@ -139,10 +194,8 @@ class LogCoshLoss(Loss):
         self.eps = eps
 
     def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
-        z = self.a * (input - target)
-        inner = z.clamp(-20, 20)
-        losses = torch.log1p(2 * torch.sinh(inner / 2).square() + self.eps) + (z - inner).abs()
-        return torch.stack([losses.sum(-1) / self.a, _count(z)], -1)
+        losses = _LogCosh.apply(self.a * (input - target), self.eps)
+        return torch.stack([losses / self.a, _count(target)], -1)
 
     def value(self, statistics: Tensor) -> Tensor:
         total, count = statistics.unbind(-1)
@@ -150,81 +203,98 @@ class LogCoshLoss(Loss):
 
 
 class _DistortionRatioLoss(Loss):
-    """A negated signal-to-distortion ratio in dB, from `(signal energy, residual energy)`.
+    """A negated signal-to-distortion ratio in dB, from energies of signal, residual and target, and `T`.
 
-    Args:
-        zero_mean: remove the mean of input and target first.
-        eps: added to the residual's energy and to the ratio, which bounds the loss at both ends.
-        reduction, pool: see `auraloss.base.Loss`.
+    The target scaled by `α = Σxy / Σy²` is as near to the input as it can be; a subclass says which of signal and
+    residual take it.
     """
 
-    size = 2
+    size = 4
+    scaled_signal: bool
+    scaled_residual: bool
 
-    def __init__(self, zero_mean: bool = True, eps: float = 1e-8, reduction: str = "mean", pool: str = "item") -> None:
+    def __init__(
+        self,
+        zero_mean: bool = True,
+        eps: float = 1e-8,
+        reduction: str = "mean",
+        pool: str = "item",
+        floor_db: float | None = SILENCE_DB,
+    ) -> None:
         super().__init__(reduction, pool)
         self.zero_mean = zero_mean
         self.eps = eps
-
-    def _signal_and_residual(self, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        raise NotImplementedError
+        self.floor_db = floor_db
 
     def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
         if self.zero_mean:
-            input = input - input.mean(-1, keepdim=True)
             target = target - target.mean(-1, keepdim=True)
-        signal, residual = self._signal_and_residual(input, target)
-        return torch.stack([signal.square().sum(-1), residual.square().sum(-1)], -1)
+        energy = signal = target.square().sum(-1)
+        nearest = target
+        if self.scaled_signal:
+            scale = (input * target).sum(-1) / (energy + self.eps)
+            # A silent input has the scale 0, and −120 dB more a gradient.
+            signal = (scale + 1e-6).square() * energy
+            nearest = scale[..., None] * target if self.scaled_residual else target
+        residual = squared_error(input, nearest, self.zero_mean)
+        return torch.stack([signal, residual, energy, _count(target)], -1)
 
     def value(self, statistics: Tensor) -> Tensor:
-        signal, residual = statistics.unbind(-1)
+        signal, residual, energy, count = statistics.unbind(-1)
+        if self.floor_db is not None:
+            signal = signal + (count * 10 ** (self.floor_db / 10) - energy).clamp(min=0)
         return -10 * torch.log10(signal / (residual + self.eps) + self.eps)
-
-    def _scaled(self, input: Tensor, target: Tensor) -> Tensor:
-        """The target, scaled to be as near to the input as it can be."""
-        scale = (input * target).sum(-1, keepdim=True) / (target.square().sum(-1, keepdim=True) + self.eps)
-        return scale * target
 
 
 class SNRLoss(_DistortionRatioLoss):
-    """Negated signal-to-noise ratio in dB, `−10·log₁₀(Σy² / Σ(x − y)²)`.
+    """Negated signal-to-noise ratio in dB, `−10·log₁₀(Σy² / (Σ(x − y)² + eps) + eps)`.
 
     Args:
         zero_mean: remove the mean of input and target first.
         eps: added to the residual's energy and to the ratio, which bounds the loss at both ends.
         reduction, pool: see `auraloss.base.Loss`.
+        floor_db: a quieter target counts as this loud (dB re a mean square of 1), so that a prediction for a
+            silent one is led to silence. `None` for no floor: the loss of a silent target is then a constant.
 
     >>> round(SNRLoss(zero_mean=False)(torch.tensor([[[1.0, 1.1]]]), torch.tensor([[[1.0, 1.0]]])).item(), 2)
     -23.01
     """
 
-    def _signal_and_residual(self, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        return target, input - target
+    scaled_signal = False
+    scaled_residual = False
 
 
 class SISDRLoss(_DistortionRatioLoss):
     """Negated scale-invariant signal-to-distortion ratio in dB.
 
-    `−10·log₁₀(Σ(αy)² / Σ(x − αy)²)`, `α = Σxy / Σy²`.
+    `−10·log₁₀(Σ(αy)² / (Σ(x − αy)² + eps) + eps)`, `α = Σxy / (Σy² + eps)`.
 
     Args: as for `SNRLoss`.
 
     Source: Le Roux et al., SDR – half-baked or well done?, 2019.
+
+    >>> input, target = torch.tensor([[[1.0, 2.0, -3.0]]]), torch.tensor([[[2.0, 2.0, -4.0]]])
+    >>> round(SISDRLoss()(input, target).item(), 3), round(SISDRLoss()(0.5 * input, target).item(), 3)
+    (-14.314, -14.314)
     """
 
-    def _signal_and_residual(self, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        scaled = self._scaled(input, target)
-        return scaled, input - scaled
+    scaled_signal = True
+    scaled_residual = True
 
 
 class SDSDRLoss(_DistortionRatioLoss):
     """Negated scale-dependent signal-to-distortion ratio in dB.
 
-    `−10·log₁₀(Σ(αy)² / Σ(x − y)²)`, `α = Σxy / Σy²`.
+    `−10·log₁₀(Σ(αy)² / (Σ(x − y)² + eps) + eps)`, `α = Σxy / (Σy² + eps)`.
 
     Args: as for `SNRLoss`.
 
     Source: Le Roux et al., SDR – half-baked or well done?, 2019.
+
+    >>> input, target = torch.tensor([[[1.0, 2.0, -3.0]]]), torch.tensor([[[2.0, 2.0, -4.0]]])
+    >>> round(SDSDRLoss()(input, target).item(), 3), round(SDSDRLoss()(0.5 * input, target).item(), 3)
+    (-8.293, 4.494)
     """
 
-    def _signal_and_residual(self, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        return self._scaled(input, target), input - target
+    scaled_signal = True
+    scaled_residual = False
