@@ -65,7 +65,11 @@ class Constants(torch.nn.Module):
     """
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        return super()._apply(lambda tensor: tensor.to(fn(tensor.new_empty(0)).device), recurse)
+        def follow(tensor: Tensor) -> Tensor:
+            # A tensor on meta holds nothing to keep.
+            return fn(tensor) if tensor.is_meta else tensor.to(fn(tensor.new_empty(0)).device)
+
+        return super()._apply(follow, recurse)
 
 
 class Loss(Constants):

@@ -23,6 +23,8 @@ class Distances(torch.autograd.Function):
         - output: `[*, 4]`.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(
         x: Tensor, y: Tensor, squared: bool, shift: float, convergence: bool, log: bool, linear: bool
@@ -47,6 +49,8 @@ class Distances(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, y = ctx.saved_tensors
         squared, shift, convergence, log, linear = ctx.options
+        if not (convergence or log or linear):
+            return (None,) * 7
         error, energy, of_log, of_linear = (gradient[..., None, None] for gradient in gradients[0].unbind(-1))
         difference = x - y
         slope = 2 * difference if squared else difference.sign()  # of log x − log y too, if not squared
@@ -124,10 +128,10 @@ class STFTMagnitudeLoss(Loss):
 
     Args:
         log: logarithmic scale.
-        log_eps: added inside the logarithm.
-        log_fac: factor inside the logarithm.
         distance: `"L1"` or `"L2"`.
         reduction, pool: see `auraloss.base.Loss`.
+        log_eps: added inside the logarithm.
+        log_fac: factor inside the logarithm.
 
     Shape:
         - x_mag, y_mag: `[*, bins, frames]`.
@@ -147,10 +151,10 @@ class STFTMagnitudeLoss(Loss):
     def __init__(
         self,
         log: bool = True,
-        log_eps: float = 0.0,
-        log_fac: float = 1.0,
         distance: str = "L1",
         reduction: str = "mean",
+        log_eps: float = 0.0,
+        log_fac: float = 1.0,
         pool: str = "item",
     ) -> None:
         super().__init__(reduction, pool)

@@ -61,13 +61,14 @@ class FIRFilter(Constants):
         coef: coefficient of `"hp"` and `"fd"`; the default suits 44.1 kHz.
         fs: sample rate in Hz, for `"aw"`.
         ntaps: number of taps of `"aw"`, odd.
+        plot: show the magnitude response (needs matplotlib).
 
     Shape:
         - input, target: `[*, T]`, any number of channels; both filtered alike.
         - output: two tensors `[*, T]`; samples before the first and after the last are zero.
 
     Raises:
-        ValueError: for another `filter_type`, or an even `ntaps`.
+        ValueError: for another `filter_type`, an even `ntaps`, or an `fs` that is not positive.
 
     Source: Wright & Välimäki, Perceptual loss function for neural modelling of audio systems, 2020.
 
@@ -78,11 +79,15 @@ class FIRFilter(Constants):
 
     taps: Tensor
 
-    def __init__(self, filter_type: str = "hp", coef: float = 0.85, fs: float = 44100, ntaps: int = 101) -> None:
+    def __init__(
+        self, filter_type: str = "hp", coef: float = 0.85, fs: float = 44100, ntaps: int = 101, plot: bool = False
+    ) -> None:
         super().__init__()
         check_choice("filter_type", filter_type, ("hp", "fd", "aw"))
-        if ntaps % 2 == 0:
-            raise ValueError(f"FIRFilter: ntaps={ntaps} must be odd.")
+        if ntaps < 1 or ntaps % 2 == 0:
+            raise ValueError(f"FIRFilter: ntaps={ntaps} must be odd and positive.")
+        if not 0 < fs < math.inf:
+            raise ValueError(f"FIRFilter: fs={fs} must be a positive number of Hz.")
         self.filter_type = filter_type
         self.coef = coef
         self.fs = fs
@@ -92,6 +97,8 @@ class FIRFilter(Constants):
         else:
             taps = (1.0, -coef) if filter_type == "hp" else (1.0, 0.0, -coef)
         self.register_buffer("taps", torch.tensor(taps))
+        if plot:
+            self.plot_response()
 
     def filter(self, x: Tensor) -> Tensor:
         """Filter one signal, `[*, T]` → `[*, T]`."""
@@ -111,6 +118,18 @@ class FIRFilter(Constants):
 
     def forward(self, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         return self.filter(input), self.filter(target)
+
+    def plot_response(self) -> None:
+        """Show the magnitude response, in dB over Hz (needs matplotlib)."""
+        from matplotlib import pyplot
+
+        frequencies, response = scipy.signal.freqz(self.taps.numpy(force=True), worN=2048, fs=self.fs)
+        axes = pyplot.figure().add_subplot(
+            xscale="log", xlabel="frequency / Hz", ylabel="magnitude / dB", title=repr(self)
+        )
+        axes.plot(frequencies[1:], 20 * torch.from_numpy(abs(response[1:])).log10())
+        axes.grid()
+        pyplot.show()
 
     def extra_repr(self) -> str:
         return f"{self.filter_type!r}, coef={self.coef}, fs={self.fs}, ntaps={self.ntaps}"

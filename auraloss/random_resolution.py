@@ -74,10 +74,10 @@ class RandomResolutionSTFTLoss(SpectralLoss):
                 f"RandomResolutionSTFTLoss: needs min_fft_size <= max_fft_size and 0 < min_hop_size <= "
                 f"max_hop_size <= 1, got {min_fft_size}, {max_fft_size}, {min_hop_size}, {max_hop_size}."
             )
-        if resolutions < 1 or randomize_rate < 1:
+        if resolutions < 1 or randomize_rate < 1 or not windows:
             raise ValueError(
-                f"RandomResolutionSTFTLoss: resolutions={resolutions} and randomize_rate={randomize_rate} "
-                f"must be at least 1."
+                f"RandomResolutionSTFTLoss: needs 1 or more of each, got resolutions={resolutions}, "
+                f"randomize_rate={randomize_rate} and windows={windows!r}."
             )
         self.resolutions = resolutions
         self.min_fft_size = min_fft_size
@@ -151,6 +151,11 @@ class RandomResolutionSTFTLoss(SpectralLoss):
         )
 
     def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
+        # A compiled graph would be of no use to the next draw.
+        compute = torch.compiler.disable(self._of_the_draw) if torch.compiler.is_compiling() else self._of_the_draw
+        return compute(input, target)
+
+    def _of_the_draw(self, input: Tensor, target: Tensor) -> Tensor:
         samples = input.shape[-1]
         if not self._drawn or samples <= max(self._drawn[0].fft_sizes) // 2:
             generator = torch.Generator()

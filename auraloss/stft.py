@@ -99,7 +99,8 @@ class STFTLoss(SpectralLoss):
             `None`: the bins themselves.
         n_bins: number of bands. Mel bands too narrow to hold a bin of the FFT are left out.
         perceptual_weighting: A-weight both signals first.
-        scale_invariance: scale the target's magnitudes of each item and channel to best match the input's.
+        scale_invariance: scale the target's magnitudes of each item and channel to best match the input's. The loss
+            is then blind to the level of a prediction for a silent target too.
         eps: floor of the power in a bin.
         output: `"loss"`, or `"full"` for `(loss, sc, log_mag, lin_mag, phs)`, each reduced alike.
         reduction, pool: see `auraloss.base.Loss`. `pool="batch"` takes one norm over the whole batch.
@@ -193,8 +194,9 @@ class STFTLoss(SpectralLoss):
             )
         if self.prefilter is not None:
             input, target = self.prefilter(input, target)
-        # −160 dB of the target: lost in rounding, except that silence gets a phase, and with it a gradient.
-        x, y = input.lerp(target, 1e-8).reshape(-1, samples), target.reshape(-1, samples)
+        # Where the input is 0 it is taken as the target at −160 dB: silence gets a phase, and with it a gradient.
+        input = input.addcmul((input == 0).to(input), target.detach(), value=1e-8)
+        x, y = input.reshape(-1, samples), target.reshape(-1, samples)
         rows = len(x)
         if x.device.type == "cpu":
             bins = frame_count(samples, self.fft_size, self.hop_size) * (self.fft_size // 2 + 1)
@@ -209,7 +211,7 @@ class STFTLoss(SpectralLoss):
         y_spectrum, y_mag = spectrum(y, window, self.fft_size, self.hop_size, self.eps)
         phase, phases = torch.zeros_like(x[:, 0]), bin_count(x_mag)
         if self.w_phs:
-            silent = torch.minimum(x_mag, y_mag) <= self.eps**0.5
+            silent = torch.minimum(x_mag, y_mag) <= 1.000001 * self.eps**0.5  # the floor, whatever its rounding
             phase = torch.where(silent, 1, x_spectrum * y_spectrum.conj()).angle().square().sum((-2, -1))
         if self.filterbank is not None:
             bands = self.filterbank.to(x).mT

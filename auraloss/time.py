@@ -15,34 +15,38 @@ def _count(error: Tensor) -> Tensor:
     return torch.full_like(error[..., 0], error.shape[-1])
 
 
-class _SquaredError(torch.autograd.Function):
-    """`Σ(x − y)²`, or with `zero_mean` `Σ(x − y − mean(x − y))²`; the backward pass stores nothing beside x and y."""
+class _CentredEnergy(torch.autograd.Function):
+    """`Σ(e − mean(e))²`; the backward pass need not go through the mean."""
+
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, y: Tensor, zero_mean: bool) -> Tensor:
-        return _error(x, y, zero_mean).square_().sum(-1)
+    def forward(error: Tensor) -> tuple[Tensor, Tensor]:
+        centred = error - error.mean(-1, keepdim=True)
+        return centred.square().sum(-1), centred
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, bool], output: Tensor) -> None:
-        x, y, ctx.zero_mean = inputs
-        ctx.save_for_backward(x, y)
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(output[1])
+        ctx.set_materialize_grads(False)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None]:
-        x, y = ctx.saved_tensors
-        to_x = _error(x, y, ctx.zero_mean) * (2 * gradients[0][..., None])
-        return to_x, -to_x if ctx.needs_input_grad[1] else None, None
-
-
-def _error(x: Tensor, y: Tensor, zero_mean: bool) -> Tensor:
-    error = x - y
-    return error - error.mean(-1, keepdim=True) if zero_mean else error
+    def backward(ctx: Any, *gradients: Tensor | None) -> Tensor | None:
+        (centred,) = ctx.saved_tensors
+        of_energy, of_centred = gradients
+        gradient = None if of_energy is None else centred * (2 * of_energy[..., None])
+        if of_centred is not None:  # in a second derivative only
+            through = of_centred - of_centred.mean(-1, keepdim=True)
+            gradient = through if gradient is None else gradient + through
+        return gradient
 
 
 def squared_error(input: Tensor, target: Tensor, zero_mean: bool = False) -> Tensor:
     """Energy of the difference, `[*, T]` → `[*]`, without its mean if asked for."""
-    energy: Tensor = _SquaredError.apply(input, target, zero_mean)
-    return energy
+    if zero_mean:
+        energy: Tensor = _CentredEnergy.apply(input - target)[0]
+        return energy
+    return torch.nn.functional.mse_loss(input, target, reduction="none").sum(-1)  # one pass in either direction
 
 
 class L1Loss(Loss):
@@ -145,33 +149,34 @@ class DCLoss(_RelativeLoss):
 
 
 class _LogCosh(torch.autograd.Function):
-    """`Σ log(cosh(z) + eps)`; the backward pass stores nothing beside z."""
+    """`Σ log(cosh(a·e)) / a`, the backward pass written out: it stores the error alone."""
+
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(z: Tensor, eps: float) -> Tensor:
+    def forward(error: Tensor, a: float) -> Tensor:
+        z = a * error
         inner = z.clamp(-20, 20)
         beyond = (z - inner).abs_()
-        return torch.sinh(inner.div_(2)).square_().mul_(2).add_(eps).log1p_().add_(beyond).sum(-1)
+        return inner.sinh_().square_().log1p_().add_(beyond, alpha=2).sum(-1) / (2 * a)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
-        z, ctx.eps = inputs
-        ctx.save_for_backward(z)
+        error, ctx.a = inputs
+        ctx.save_for_backward(error)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (z,) = ctx.saved_tensors
-        slope = torch.tanh(z)
-        if ctx.eps:
-            slope = slope / (1 + ctx.eps / torch.cosh(z))
-        return slope * gradients[0][..., None], None
+        (error,) = ctx.saved_tensors
+        growth = (2 * ctx.a * error).clamp_(max=40).expm1_()
+        return growth / (growth + 2) * gradients[0][..., None], None  # tanh(a·e), in two thirds of its time
 
 
 class LogCoshLoss(Loss):
     """Mean of `log(cosh(a·(x − y)) + eps) / a`: quadratic for small errors, absolute for large ones.
 
-    Computed as `log1p(2·sinh²(z/2) + eps)`, which is exact for the smallest errors, up to |z| = 20, and
-    continued from there with its slope of 1, so that no error overflows.
+    Computed as `log1p(sinh²z) / 2`, which is exact for the smallest errors, up to |z| = 20, and continued from
+    there with its slope of 1, so that no error overflows; `eps` as `log1p(eps / cosh z)` beside it.
 
     Args:
         a: steepness; the smaller, the smoother.
@@ -194,8 +199,11 @@ class LogCoshLoss(Loss):
         self.eps = eps
 
     def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
-        losses = _LogCosh.apply(self.a * (input - target), self.eps)
-        return torch.stack([losses / self.a, _count(target)], -1)
+        error = input - target
+        losses = _LogCosh.apply(error, self.a)
+        if self.eps:
+            losses = losses + torch.log1p(self.eps / torch.cosh(self.a * error)).sum(-1) / self.a
+        return torch.stack([losses, _count(target)], -1)
 
     def value(self, statistics: Tensor) -> Tensor:
         total, count = statistics.unbind(-1)
@@ -243,7 +251,8 @@ class _DistortionRatioLoss(Loss):
         signal, residual, energy, count = statistics.unbind(-1)
         if self.floor_db is not None:
             signal = signal + (count * 10 ** (self.floor_db / 10) - energy).clamp(min=0)
-        return -10 * torch.log10(signal / (residual + self.eps) + self.eps)
+        # The eps hides a residual of inf in the logarithm: 0·inf brings it back, as NaN.
+        return -10 * torch.log10(signal / (residual + self.eps) + self.eps) + 0 * residual
 
 
 class SNRLoss(_DistortionRatioLoss):

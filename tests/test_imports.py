@@ -25,7 +25,7 @@ FURTHER = {
     "data/datamodule.py": {"pytorch_lightning"},
     "data/audio.py": {"soundfile"},
 }
-INSIDE_FUNCTIONS = {"auraloss": {"torchaudio"}, "models": {"matplotlib"}, "data": {"torchaudio"}}
+INSIDE_FUNCTIONS = {"auraloss": {"matplotlib"}, "models": {"matplotlib"}, "data": {"torchaudio"}}
 FILES = sorted(file for package in ALLOWED for file in (ROOT / package).rglob("*.py"))
 
 

@@ -2,7 +2,6 @@
 
 import copy
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-import auraloss
 from auraloss.filterbank import mel_filterbank
 from auraloss.freq import (
     MelSTFTLoss,
@@ -23,6 +21,7 @@ from auraloss.freq import (
     STFTMagnitudeLoss,
     SumAndDifferenceSTFTLoss,
 )
+from auraloss.perceptual import FIRFilter
 
 Array = NDArray[np.float64]
 
@@ -133,18 +132,12 @@ def test_scale_invariance_in_a_batch() -> None:
 
 def test_perceptual_weighting_is_the_loss_of_the_filtered_signals() -> None:
     signals = noise(1, 2, 6000)
-    filtered = auraloss.perceptual.FIRFilter("aw", fs=48000)(*signals)
+    filtered = FIRFilter("aw", fs=48000)(*signals)
     options: dict[str, Any] = {"perceptual_weighting": True, "sample_rate": 48000}
     for kind in (STFTLoss, MultiResolutionSTFTLoss):
         torch.testing.assert_close(kind(**options)(*signals), kind()(*filtered))
         with pytest.raises(ValueError, match="sample_rate"):
             kind(perceptual_weighting=True)
-
-
-def test_mel_filters_against_torchaudio() -> None:
-    functional = pytest.importorskip("torchaudio").functional
-    expected = functional.melscale_fbanks(1025, 0.0, 22050.0, 128, 44100, "slaney", "slaney").T
-    torch.testing.assert_close(mel_filterbank(44100, 2048, 128), expected, atol=2e-6, rtol=1e-4)
 
 
 def test_mel_loss_against_numpy() -> None:
@@ -349,67 +342,3 @@ def test_sum_and_difference() -> None:
     torch.testing.assert_close(result, ((2 * of_sum + 0.5 * of_difference) / 2, of_sum, of_difference))
     with pytest.raises(ValueError, match=r"\(2, 1, 6000\)"):
         SumAndDifferenceSTFTLoss()(input[:, :1], target[:, :1])
-
-
-# The published package, version 0.4.0: where it works, for one item, values and gradients are the same.
-
-PUBLISHED = [
-    ("time.ESRLoss()", 0.0196128432),
-    ("time.DCLoss()", 0.00654736254),
-    ("time.LogCoshLoss(a=10.0)", 0.00639704149),
-    ("time.SNRLoss()", -18.8306465),
-    ("time.SISDRLoss()", -24.2257233),
-    ("time.SDSDRLoss()", -17.9140739),
-    ("freq.STFTLoss()", 0.35961163),
-    ("freq.STFTLoss(w_lin_mag=0.5, mag_distance='L2')", 0.424585521),
-    ("freq.STFTLoss(scale_invariance=True)", 0.295124143),
-    ("freq.STFTLoss(perceptual_weighting=True, sample_rate=44100)", 0.35657227),
-    ("freq.STFTLoss(512, 100, 300, 'kaiser_window', w_sc=0.0)", 0.246478185),
-    ("freq.MultiResolutionSTFTLoss()", 0.358267516),
-]
-
-
-def published_signals() -> tuple[Tensor, Tensor]:
-    """Two tones, broadband, gain error and offset, by formula."""
-    n = torch.arange(16_384, dtype=torch.float64)
-
-    def broadband(k: int) -> Tensor:
-        return (n * n * k) % 104_729 / 104_729 - 0.5
-
-    target = 0.3 * torch.sin(0.05 * n) + 0.2 * torch.sin(0.31 * n) + 0.2 * broadband(7919) + 0.01
-    input = 0.9 * target + 0.05 * broadband(6011) - 0.02
-    return input.float().view(1, 1, -1), target.float().view(1, 1, -1)
-
-
-def build(package: ModuleType, call: str) -> Any:
-    return eval(call, {"time": package.time, "freq": package.freq})
-
-
-@pytest.mark.parametrize(("call", "expected"), PUBLISHED)
-def test_values_of_the_published_package(call: str, expected: float) -> None:
-    assert build(auraloss, call)(*published_signals()).item() == pytest.approx(expected, rel=1e-5)
-
-
-@pytest.mark.parametrize("call", [call for call, _ in PUBLISHED])
-def test_values_and_gradients_against_the_published_package(published: ModuleType, call: str) -> None:
-    results = []
-    for package in (auraloss, published):
-        input, target = published_signals()
-        value = build(package, call)(input.requires_grad_(), target)
-        value.backward()
-        assert input.grad is not None
-        results.append((value.item(), input.grad))
-    (value, gradient), (expected, expected_gradient) = results
-    assert value == pytest.approx(expected, rel=1e-5)
-    if "perceptual" in call:
-        return  # A-weighting puts 12 bins below the floor, where the published gradient is 0
-    assert (gradient - expected_gradient).norm() <= 1e-4 * expected_gradient.norm()
-
-
-def test_pooling_is_the_published_spectral_convergence_of_a_batch(published: ModuleType) -> None:
-    input, target = noise(4, 1, 6000)
-    target = target * torch.tensor([1.0, 0.3, 0.1, 0.01])[:, None, None]
-    expected = published.freq.MultiResolutionSTFTLoss()(input, target)
-    # The published norm of a batch is itself only good to 1e-5 in float32.
-    pooled = MultiResolutionSTFTLoss(pool="batch")(input, target)
-    torch.testing.assert_close(pooled, expected, rtol=3e-5, atol=0)

@@ -84,3 +84,17 @@ def test_sum_and_difference() -> None:
     assert torch.equal(difference, left - right)
     with pytest.raises(ValueError, match=r"\(4, 1, 9\)"):
         SumAndDifference()(left)
+
+
+def test_a_filter_can_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    shown: list[np.ndarray] = []
+    monkeypatch.setattr(pyplot, "show", lambda: shown.append(pyplot.gca().lines[0].get_xydata()))
+    pyplot.switch_backend("agg")
+    FIRFilter("hp", coef=0.5, plot=True)
+    pyplot.close("all")
+    (frequencies, levels) = shown[0].T
+    assert frequencies[-1] < 22_050
+    np.testing.assert_allclose(
+        levels, 20 * np.log10(abs(1 - 0.5 * np.exp(-2j * np.pi * frequencies / 44_100))), atol=1e-4
+    )

@@ -1,0 +1,198 @@
+"""The benchmark of the losses: its table, its memory, its options. Nothing here depends on how fast the machine is."""
+
+import os
+import re
+import subprocess
+import sys
+import types
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+import auraloss
+from scripts import benchmark_losses
+from scripts.benchmark_losses import CASES, COLUMNS, ONLY_OURS, Row, Setting, measure, number, peak_bytes, step
+from tests.conftest import Entry
+
+ROOT = Path(__file__).parent.parent
+TINY = Setting(batch=2, samples=40_000, repeats=1, seconds=0)
+QUICK = ("--batch", "2", "--samples", "40000", "--repeats", "1", "--seconds", "0")
+
+
+@pytest.fixture
+def folder(published: ModuleType) -> str:
+    """Where the published package lies."""
+    assert published.__file__ is not None
+    return str(Path(published.__file__).parent.parent)
+
+
+def tables(out: str) -> list[list[list[str]]]:
+    """The Markdown tables of a text, as rows of cells."""
+    blocks = re.findall(r"(?:^\|.*\|\n)+", out, re.MULTILINE)
+    return [[[cell.strip() for cell in row.strip("|").split("|")] for row in block.splitlines()] for block in blocks]
+
+
+def test_the_table_has_a_heading_and_a_row_for_each_loss_asked_for(
+    folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    benchmark_losses.main([*QUICK, "--published", folder, "--only", "ESR", "STFT", "scale-invariant"])
+    out = capsys.readouterr().out
+    assert f"torch {torch.__version__}, 2 × 40,000 samples, float32" in out.splitlines()[0]
+    (header, rule, *rows), *others = tables(out)
+    assert not others
+    assert tuple(header) == COLUMNS
+    assert len(rule) == len(COLUMNS)
+    assert [row[0] for row in rows] == ["ESR", "STFT", "scale-invariant"]
+    for row in rows[:2]:
+        published_ms, ours_ms, faster, published_mb, ours_mb, ratio = (float(cell.split()[0]) for cell in row[1:])
+        assert faster == pytest.approx(published_ms / ours_ms, rel=0.05)
+        assert ratio == pytest.approx(ours_mb / published_mb, abs=0.01)
+        # The gradient alone has 2 · 40,000 · 4 bytes.
+        assert min(published_mb, ours_mb) >= 0.32
+    assert [cell == "–" for cell in rows[2][1:]] == [True, False, True, True, False, True]
+    assert "scale-invariant: the published one fails" in out
+
+
+def test_relative_costs_are_those_of_l1_even_if_it_was_not_asked_for(
+    folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    benchmark_losses.main([*QUICK, "--published", folder, "--only", "DC", "--relative"])
+    absolute, relative = tables(capsys.readouterr().out)
+    assert [row[0] for row in relative[2:]] == ["L1", "DC"]
+    assert relative[2][1] == "1.00"
+    assert float(relative[3][1]) == pytest.approx(float(absolute[3][2]) / float(absolute[2][2]), rel=0.05)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_both_packages_compute_the_same_loss_in_every_row(name: str, published: ModuleType) -> None:
+    """Otherwise their times could not be compared. One item: the published ratios are of the whole batch."""
+    ours = CASES[name](auraloss, 40_000)
+    theirs = [] if name in ONLY_OURS else CASES[name](published, 40_000)
+    input, target = (signal[:1] for signal in TINY.signals(2 if name == "sum-difference" else 1))
+    assert all(torch.isfinite(loss(input, target)) for loss in ours)
+    for mine, other in zip(ours if theirs else [], theirs, strict=True):
+        torch.testing.assert_close(mine(input, target), other(input, target), rtol=2e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_row_holds_as_many_samples(name: str) -> None:
+    input, target = TINY.signals(2 if name == "sum-difference" else 1)
+    assert input.numel() == target.numel() == 2 * 40_000
+    assert target.square().mean().log10().mul(10).item() == pytest.approx(-20, abs=0.2)
+    assert input.requires_grad
+    assert not target.requires_grad
+
+
+def test_mixed_precision_gives_the_losses_an_input_in_bfloat16(published: ModuleType) -> None:
+    setting = Setting(batch=2, samples=4000, repeats=1, seconds=0, autocast=True)
+    input, target = setting.signals(1)
+    assert (input.dtype, target.dtype) == (torch.bfloat16, torch.float32)
+    for name in ("ESR", "STFT"):
+        row = measure(name, published, setting)
+        assert len(row.ours_ms) == len(row.published_ms) == 1
+
+
+def test_pairs_are_repeated_until_there_are_enough(published: ModuleType) -> None:
+    row = measure("L1", published, Setting(batch=2, samples=100, repeats=7, seconds=0))
+    assert len(row.ours_ms) == len(row.published_ms) == 7
+
+
+def test_a_row_shows_the_ratio_of_medians_and_the_quartiles_of_the_ratios() -> None:
+    row = Row("x", [1.0, 2.0, 4.0], [4.0, 6.0, 8.0], 5.0, 10.0)  # ratios 4, 3, 2
+    assert row.cells() == ["x", "6.00", "2.00", "3.00 (2.50–3.50)", "10.0", "5.00", "0.50"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.5, "0.500"), (1.5, "1.50"), (12.34, "12.3"), (123.4, "123"), (12345.6, "12,346")]
+)
+def test_numbers_have_no_exponent(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_memory_of_known_allocations_is_exact() -> None:
+    kept = torch.zeros(250_000)  # was there before: does not count
+
+    def work() -> None:
+        first = kept + 1
+        second = first + 1  # 2 MB at once
+        del first
+        third = second + 1  # again 2 MB, not 3
+        del second, third
+
+    assert peak_bytes(work) == pytest.approx(2_000_000, abs=100)
+
+
+def test_memory_counts_what_autograd_keeps_and_temporaries() -> None:
+    """`exp` keeps its result for the backward pass, which makes the gradient: two tensors, and the scalars."""
+    input = torch.zeros(250_000, requires_grad=True)
+    peak = peak_bytes(lambda: step(lambda x, y: x.exp().sum(), input, input))
+    assert peak == pytest.approx(2_000_000, abs=100)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="resident memory is read as Linux gives it")
+def test_memory_equals_the_peak_of_resident_memory_where_the_c_library_keeps_none(folder: str) -> None:
+    """glibc returns blocks above MALLOC_MMAP_THRESHOLD_ at once; by default it keeps up to half as much again."""
+    program = f"""
+from pathlib import Path
+import torch
+from scripts.benchmark_losses import Setting, CASES, peak_bytes, published_package, step
+torch.set_num_threads(1)
+(loss,) = CASES["MR"](published_package(Path({folder!r})), 65536)
+input, target = Setting(4, 65536, 1, 0).signals(1)
+step(loss, input, target)
+input.grad = None
+def resident(name):
+    return 1024 * int(next(line for line in open("/proc/self/status") if line.startswith(name)).split()[1])
+Path("/proc/self/clear_refs").write_text("5")
+before = resident("VmRSS")
+step(loss, input, target)
+print(resident("VmHWM") - before)
+input.grad = None
+print(peak_bytes(lambda: step(loss, input, target)))
+"""
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    by_system, by_profiler = map(int, ran.stdout.split())
+    assert by_profiler == pytest.approx(by_system, rel=0.03)
+    assert by_profiler > 100e6
+
+
+def test_a_missing_published_package_is_an_error_with_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        benchmark_losses.main(["--published", str(tmp_path / "none")])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert "make test" in error
+    assert f"pip install --target {tmp_path / 'none'} --no-deps auraloss==0.4.0" in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("arguments", [["--batch", "3"], ["--only", "L3"], ["--device", "cuda"]])
+def test_what_cannot_be_measured_is_refused(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit) as ended:
+        benchmark_losses.main(arguments)
+    assert ended.value.code == 2
+
+
+def test_the_published_package_does_not_shadow_ours(folder: str) -> None:
+    package = benchmark_losses.published_package(Path(folder))
+    assert isinstance(package, types.ModuleType)
+    assert sys.modules["auraloss"] is auraloss
+    assert package.freq.STFTLoss is not auraloss.freq.STFTLoss
+    assert package.freq.STFTLoss.__module__ == "auraloss_published.freq"
+
+
+@pytest.mark.parametrize(("subject", "option"), [("losses", "--relative"), ("data", "--root")])
+def test_the_command_line_knows_both_subjects(subject: str, option: str, entry: Entry) -> None:
+    result = entry("scripts/benchmark.py", subject, "--help")
+    assert result.code == 0
+    assert f"python -m scripts.benchmark {subject}" in result.out
+    assert option in result.out
