@@ -6,8 +6,9 @@ items can be accumulated in small batches and does not depend on their size.
 """
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache, wraps
+from itertools import chain
 from typing import Any, ParamSpec, Self, cast
 
 import torch
@@ -73,7 +74,7 @@ class Constants(torch.nn.Module):
 
 
 class Loss(Constants):
-    """Base of all losses. A new loss defines `size`, `_statistics` and `value`.
+    """Base of all losses. A new loss defines `size`, `_statistics` and `_value`.
 
     Half-precision input is computed in float32 with autocast off; float64 stays float64.
 
@@ -89,10 +90,23 @@ class Loss(Constants):
 
     Raises:
         ValueError: if input and target differ in shape, are empty, or are not floating point.
+
+    >>> class QuarticLoss(Loss):
+    ...     size = 2
+    ...
+    ...     def _statistics(self, input, target):
+    ...         return (input - target).pow(4).sum(-1), torch.full_like(input[..., 0], input.shape[-1])
+    ...
+    ...     def _value(self, total, count):
+    ...         return total / count
+    >>> QuarticLoss(reduction="none")(torch.tensor([[[1.0, 3.0]]]), torch.tensor([[[1.0, 1.0]]]))
+    tensor([[8.]])
     """
 
     size: int
     """How many statistics there are per item and channel."""
+    _value: Callable[..., Tensor]
+    """The loss from its statistics, `size` tensors `[*]` → `[*]`."""
 
     def __init__(self, reduction: str = "mean", pool: str = "item") -> None:
         super().__init__()
@@ -101,33 +115,38 @@ class Loss(Constants):
         self.reduction = reduction
         self.pool = pool
 
-    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
+    def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        """The statistics, `[*, T]` → `size` tensors `[*]`; each is a sum over samples or bins."""
         raise NotImplementedError
 
-    def value(self, statistics: Tensor) -> Tensor:
-        """The loss from its statistics, `[*, size]` → `[*]`."""
-        raise NotImplementedError
-
-    def terms(self, statistics: Tensor) -> dict[str, Tensor]:
-        """The named terms that the loss is made of, before their weights, `[*, size]` → `[*]` each."""
+    def _terms(self, *statistics: Tensor) -> dict[str, Tensor]:
+        """The named terms that the loss is made of, before their weights, `[*]` each."""
         return {}
+
+    def _checked(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        check_shapes(type(self).__name__, input, target)
+        dtype = torch.promote_types(torch.promote_types(input.dtype, target.dtype), torch.float32)
+        with torch.autocast(input.device.type, enabled=False):
+            return self._statistics(input.to(dtype), target.to(dtype))
+
+    def _pooled(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        """What `_value` is applied to: the statistics of each item and channel, or their sums over the batch."""
+        statistics = self._checked(input, target)
+        return statistics if self.pool == "item" else tuple(statistic.sum() for statistic in statistics)
 
     def statistics(self, input: Tensor, target: Tensor) -> Tensor:
         """The additive statistics of each item and channel, `[*, T]` → `[*, size]`.
 
         They come in the precision of the computation; sum many of them in float64.
         """
-        check_shapes(type(self).__name__, input, target)
-        dtype = torch.promote_types(torch.promote_types(input.dtype, target.dtype), torch.float32)
-        with torch.autocast(input.device.type, enabled=False):
-            return self._statistics(input.to(dtype), target.to(dtype))
+        return torch.stack(self._checked(input, target), -1)
 
-    def pooled(self, statistics: Tensor) -> Tensor:
-        """What `value` is applied to: the statistics, or for `pool="batch"` their sum, `[size]`."""
-        return statistics.reshape(-1, self.size).sum(0) if self.pool == "batch" else statistics
+    def value(self, statistics: Tensor) -> Tensor:
+        """The loss from its statistics, `[*, size]` → `[*]`."""
+        return self._value(*statistics.unbind(-1))
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor | tuple[Tensor | list[Tensor], ...]:
-        return reduce(self.value(self.pooled(self.statistics(input, target))), self.reduction)
+        return reduce(self._value(*self._pooled(input, target)), self.reduction)
 
     def report(self, input: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The loss under the name `"loss"`, and its terms under theirs, from one pass and reduced alike.
@@ -137,8 +156,8 @@ class Loss(Constants):
         >>> {name: term.item() for name, term in both.report(torch.tensor([1.0, 3.0]), torch.zeros(2)).items()}
         {'loss': 4.5, 'l1': 2.0, 'mse': 5.0}
         """
-        statistics = self.pooled(self.statistics(input, target))
-        named = {"loss": self.value(statistics), **self.terms(statistics)}
+        statistics = self._pooled(input, target)
+        named = {"loss": self._value(*statistics), **self._terms(*statistics)}
         return {name: reduce(term, self.reduction) for name, term in named.items()}
 
     def __repr__(self) -> str:
@@ -180,27 +199,30 @@ class WeightedSum(Loss):
         self.weights = weights
         self.size = sum(loss.size for loss in losses.values())
 
-    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
-        return torch.cat([loss.statistics(input, target) for loss, _ in self._parts().values()], -1)
+    def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        return tuple(chain.from_iterable(loss._statistics(input, target) for loss in self._losses()))
 
-    def value(self, statistics: Tensor) -> Tensor:
-        values = [self.weights[name] * loss.value(part) for name, (loss, part) in self._parts(statistics).items()]
-        return torch.stack(values).sum(0)
+    def _value(self, *statistics: Tensor) -> Tensor:
+        values = [loss._value(*part) for loss, part in self._parts(statistics)]
+        return torch.stack([weight * value for weight, value in zip(self.weights.values(), values, strict=True)]).sum(0)
 
-    def terms(self, statistics: Tensor) -> dict[str, Tensor]:
+    def _terms(self, *statistics: Tensor) -> dict[str, Tensor]:
         """Each loss under its name, its own terms as `name/term`."""
         found = {}
-        for name, (loss, part) in self._parts(statistics).items():
-            found[name] = loss.value(part)
-            found |= {f"{name}/{term}": value for term, value in loss.terms(part).items()}
+        for name, (loss, part) in zip(self.weights, self._parts(statistics), strict=True):
+            found[name] = loss._value(*part)
+            found |= {f"{name}/{term}": value for term, value in loss._terms(*part).items()}
         return found
 
-    def _parts(self, statistics: Tensor | None = None) -> dict[str, tuple[Any, Any]]:
-        """Each loss, and its part of the statistics."""
-        losses: list[Any] = [self.losses[name] for name in self.weights]
-        sizes = [loss.size for loss in losses]
-        parts = [None] * len(losses) if statistics is None else statistics.split(sizes, -1)
-        return dict(zip(self.weights, zip(losses, parts, strict=True), strict=True))
+    def _losses(self) -> list[Any]:
+        return [self.losses[name] for name in self.weights]
+
+    def _parts(self, statistics: tuple[Tensor, ...]) -> Iterator[tuple[Any, tuple[Tensor, ...]]]:
+        """Each loss with its part of the statistics."""
+        start = 0
+        for loss in self._losses():
+            yield loss, statistics[start : start + loss.size]
+            start += loss.size
 
     def __repr__(self) -> str:
         return f"WeightedSum({dict(self.losses.items())}, {self.weights})"

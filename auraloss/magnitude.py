@@ -110,13 +110,12 @@ class SpectralConvergenceLoss(Loss):
 
     size = 3
 
-    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
+    def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         _check_spectra(self, input)
         sums = Distances.apply(input, target, False, 0.0, True, False, False)
-        return torch.cat([sums[..., :2], bin_count(target)[..., None]], -1)
+        return sums[..., 0], sums[..., 1], bin_count(target)
 
-    def value(self, statistics: Tensor) -> Tensor:
-        error, energy, count = statistics.unbind(-1)
+    def _value(self, error: Tensor, energy: Tensor, count: Tensor) -> Tensor:
         return root(error) / torch.maximum(energy, FLOOR * count).sqrt()
 
 
@@ -165,13 +164,12 @@ class STFTMagnitudeLoss(Loss):
         self.distance = distance
         self._shift = max(log_shift(log_eps, log_fac), SHIFT)
 
-    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
+    def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         _check_spectra(self, input)
         sums = Distances.apply(input, target, self.distance == "L2", self._shift, False, self.log, not self.log)
-        return torch.stack([sums[..., 2 if self.log else 3], bin_count(target)], -1)
+        return sums[..., 2 if self.log else 3], bin_count(target)
 
-    def value(self, statistics: Tensor) -> Tensor:
-        total, count = statistics.unbind(-1)
+    def _value(self, total: Tensor, count: Tensor) -> Tensor:
         return total / count
 
 

@@ -2,6 +2,7 @@
 
 import math
 from functools import lru_cache
+from itertools import chain
 
 import scipy.signal
 import torch
@@ -161,14 +162,14 @@ class PreEmphasis(Loss):
         self.loss = loss
         self.size = loss.size
 
-    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
-        return self.loss.statistics(*self.filter(input, target))
+    def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        return self.loss._statistics(*self.filter(input, target))
 
-    def value(self, statistics: Tensor) -> Tensor:
-        return self.loss.value(statistics)
+    def _value(self, *statistics: Tensor) -> Tensor:
+        return self.loss._value(*statistics)
 
-    def terms(self, statistics: Tensor) -> dict[str, Tensor]:
-        return self.loss.terms(statistics)
+    def _terms(self, *statistics: Tensor) -> dict[str, Tensor]:
+        return self.loss._terms(*statistics)
 
 
 class SumAndDifferenceLoss(Loss):
@@ -204,16 +205,16 @@ class SumAndDifferenceLoss(Loss):
         self.size = 2 * loss.size
         self.sd = SumAndDifference()
 
-    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
+    def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         pairs = zip(self.sd(input), self.sd(target), strict=True)
-        return torch.cat([self.loss.statistics(x, y) for x, y in pairs], -1)
+        return tuple(chain.from_iterable(self.loss._statistics(x, y) for x, y in pairs))
 
-    def terms(self, statistics: Tensor) -> dict[str, Tensor]:
-        of_sum, of_difference = statistics.chunk(2, -1)
-        return {"sum": self.loss.value(of_sum), "difference": self.loss.value(of_difference)}
+    def _terms(self, *statistics: Tensor) -> dict[str, Tensor]:
+        half = self.loss.size
+        return {"sum": self.loss._value(*statistics[:half]), "difference": self.loss._value(*statistics[half:])}
 
-    def value(self, statistics: Tensor) -> Tensor:
-        terms = self.terms(statistics)
+    def _value(self, *statistics: Tensor) -> Tensor:
+        terms = self._terms(*statistics)
         return (self.w_sum * terms["sum"] + self.w_diff * terms["difference"]) / 2
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor | tuple[Tensor | list[Tensor], ...]:

@@ -150,19 +150,19 @@ class RandomResolutionSTFTLoss(SpectralLoss):
             | self.options,
         )
 
-    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
+    def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         # A compiled graph would be of no use to the next draw.
         compute = torch.compiler.disable(self._of_the_draw) if torch.compiler.is_compiling() else self._of_the_draw
         return compute(input, target)
 
-    def _of_the_draw(self, input: Tensor, target: Tensor) -> Tensor:
+    def _of_the_draw(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         samples = input.shape[-1]
         if not self._drawn or samples <= max(self._drawn[0].fft_sizes) // 2:
             generator = torch.Generator()
             generator.set_state(self._state)
             self._drawn = [self.draw(generator, samples, input.device)]
             self._next_state = generator.get_state()
-        statistics = self._drawn[0].statistics(input, target)
+        statistics = self._drawn[0]._statistics(input, target)
         self._calls += 1
         if self._calls == self.randomize_rate:
             self._state = self._next_state

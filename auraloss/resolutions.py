@@ -1,6 +1,7 @@
 """STFT losses at several resolutions, on the channels as they are or on sum and difference of stereo."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -96,11 +97,11 @@ class MultiResolutionSTFTLoss(SpectralLoss):
         # Once for all resolutions, which therefore do not know of it.
         self.prefilter = a_weighting(sample_rate, options.get("device")) if perceptual_weighting else None
 
-    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
+    def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         if self.prefilter is not None:
             input, target = self.prefilter(input, target)
         losses: list[Any] = list(self.stft_losses)
-        return torch.cat([loss.statistics(input, target) for loss in losses], -1)
+        return tuple(chain.from_iterable(loss._statistics(input, target) for loss in losses))
 
 
 class SumAndDifferenceSTFTLoss(SumAndDifferenceLoss):

@@ -54,31 +54,32 @@ class SpectralLoss(Loss):
         self.output = output
         self.size = 7 * resolutions
 
-    def _terms(self, statistics: Tensor) -> dict[str, Tensor]:
-        """Every term of every resolution, `[*, resolutions]`; 0 for one without weight."""
-        error, energy, log, linear, count, phase, phases = statistics.unflatten(-1, (-1, 7)).unbind(-1)
-        return {
-            "spectral_convergence": root(error) / energy.sqrt() if self._weights["spectral_convergence"] else error,
-            "log_magnitude": log / count,
-            "linear_magnitude": linear / count,
-            "phase": phase / phases,
-        }
+    def _resolution_terms(self, *statistics: Tensor) -> dict[str, tuple[Tensor, ...]]:
+        """Every term at every resolution; 0 for one without weight."""
+        found = []
+        for start in range(0, self.size, 7):
+            error, energy, log, linear, count, phase, phases = statistics[start : start + 7]
+            # Without its weight the convergence has neither error nor energy.
+            convergence = root(error) / energy.sqrt() if self._weights["spectral_convergence"] else error
+            found.append((convergence, log / count, linear / count, phase / phases))
+        return dict(zip(self._weights, zip(*found, strict=True), strict=True))
 
-    def terms(self, statistics: Tensor) -> dict[str, Tensor]:
+    def _terms(self, *statistics: Tensor) -> dict[str, Tensor]:
         """The terms that have a weight, each averaged over resolutions."""
-        return {name: term.mean(-1) for name, term in self._terms(statistics).items() if self._weights[name]}
+        terms = self._resolution_terms(*statistics)
+        return {name: torch.stack(parts).mean(0) for name, parts in terms.items() if self._weights[name]}
 
-    def value(self, statistics: Tensor) -> Tensor:
-        weighted = [self._weights[name] * term for name, term in self.terms(statistics).items()]
-        return torch.stack(weighted).sum(0)
+    def _value(self, *statistics: Tensor) -> Tensor:
+        terms = self._terms(*statistics)
+        return torch.stack([self._weights[name] * term for name, term in terms.items()]).sum(0)
 
     def forward(self, input: Tensor, target: Tensor) -> Output:
-        statistics = self.pooled(self.statistics(input, target))
-        loss = reduce(self.value(statistics), self.reduction)
+        statistics = self._pooled(input, target)
+        loss = reduce(self._value(*statistics), self.reduction)
         if self.output == "loss":
             return loss
-        terms = self._terms(statistics).values()
-        return loss, *([reduce(part, self.reduction) for part in term.unbind(-1)] for term in terms)
+        terms = self._resolution_terms(*statistics).values()
+        return loss, *([reduce(part, self.reduction) for part in parts] for parts in terms)
 
 
 class STFTLoss(SpectralLoss):
@@ -185,7 +186,7 @@ class STFTLoss(SpectralLoss):
             return result
         return result[0], *(term[0] for term in result[1:])  # the one resolution of each list
 
-    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
+    def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         samples = input.shape[-1]
         if samples <= self.fft_size // 2:
             raise ValueError(
@@ -202,7 +203,7 @@ class STFTLoss(SpectralLoss):
             bins = frame_count(samples, self.fft_size, self.hop_size) * (self.fft_size // 2 + 1)
             rows = max(1, CACHE_BINS // bins)
         parts = [self._row_statistics(*pair) for pair in zip(x.split(rows), y.split(rows), strict=True)]
-        return torch.cat(parts).view(*input.shape[:-1], -1)
+        return torch.cat(parts).view(*input.shape[:-1], -1).unbind(-1)
 
     def _row_statistics(self, x: Tensor, y: Tensor) -> Tensor:
         """Statistics of signals `(rows, T)`, in the order of `SpectralLoss`."""

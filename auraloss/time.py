@@ -58,12 +58,11 @@ class L1Loss(Loss):
 
     size = 2
 
-    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
+    def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         error = input - target
-        return torch.stack([error.abs().sum(-1), _count(error)], -1)
+        return error.abs().sum(-1), _count(error)
 
-    def value(self, statistics: Tensor) -> Tensor:
-        total, count = statistics.unbind(-1)
+    def _value(self, total: Tensor, count: Tensor) -> Tensor:
         return total / count
 
 
@@ -76,11 +75,10 @@ class MSELoss(Loss):
 
     size = 2
 
-    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
-        return torch.stack([squared_error(input, target), _count(target)], -1)
+    def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        return squared_error(input, target), _count(target)
 
-    def value(self, statistics: Tensor) -> Tensor:
-        total, count = statistics.unbind(-1)
+    def _value(self, total: Tensor, count: Tensor) -> Tensor:
         return total / count
 
 
@@ -121,11 +119,10 @@ class ESRLoss(_RelativeLoss):
     0.5
     """
 
-    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
-        return torch.stack([squared_error(input, target), target.square().sum(-1), _count(target)], -1)
+    def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        return squared_error(input, target), target.square().sum(-1), _count(target)
 
-    def value(self, statistics: Tensor) -> Tensor:
-        error, energy, count = statistics.unbind(-1)
+    def _value(self, error: Tensor, energy: Tensor, count: Tensor) -> Tensor:
         return error / (self._energy(energy, count) + self.eps)
 
 
@@ -140,11 +137,10 @@ class DCLoss(_RelativeLoss):
     0.25
     """
 
-    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
-        return torch.stack([(input - target).sum(-1), target.square().sum(-1), _count(target)], -1)
+    def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        return (input - target).sum(-1), target.square().sum(-1), _count(target)
 
-    def value(self, statistics: Tensor) -> Tensor:
-        error, energy, count = statistics.unbind(-1)
+    def _value(self, error: Tensor, energy: Tensor, count: Tensor) -> Tensor:
         return (error / count).square() / (self._energy(energy, count) / count + self.eps)
 
 
@@ -198,15 +194,14 @@ class LogCoshLoss(Loss):
         self.a = a
         self.eps = eps
 
-    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
+    def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         error = input - target
         losses = _LogCosh.apply(error, self.a)
         if self.eps:
             losses = losses + torch.log1p(self.eps / torch.cosh(self.a * error)).sum(-1) / self.a
-        return torch.stack([losses, _count(target)], -1)
+        return losses, _count(target)
 
-    def value(self, statistics: Tensor) -> Tensor:
-        total, count = statistics.unbind(-1)
+    def _value(self, total: Tensor, count: Tensor) -> Tensor:
         return total / count
 
 
@@ -234,7 +229,7 @@ class _DistortionRatioLoss(Loss):
         self.eps = eps
         self.floor_db = floor_db
 
-    def _statistics(self, input: Tensor, target: Tensor) -> Tensor:
+    def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         if self.zero_mean:
             target = target - target.mean(-1, keepdim=True)
         energy = signal = target.square().sum(-1)
@@ -245,10 +240,9 @@ class _DistortionRatioLoss(Loss):
             signal = (scale + 1e-6).square() * energy
             nearest = scale[..., None] * target if self.scaled_residual else target
         residual = squared_error(input, nearest, self.zero_mean)
-        return torch.stack([signal, residual, energy, _count(target)], -1)
+        return signal, residual, energy, _count(target)
 
-    def value(self, statistics: Tensor) -> Tensor:
-        signal, residual, energy, count = statistics.unbind(-1)
+    def _value(self, signal: Tensor, residual: Tensor, energy: Tensor, count: Tensor) -> Tensor:
         if self.floor_db is not None:
             signal = signal + (count * 10 ** (self.floor_db / 10) - energy).clamp(min=0)
         # The eps hides a residual of inf in the logarithm: 0·inf brings it back, as NaN.
