@@ -1,18 +1,20 @@
 """Loss functions for audio in PyTorch.
 
 - `auraloss.time`: L1Loss, MSELoss, ESRLoss, DCLoss, LogCoshLoss, SNRLoss, SISDRLoss, SDSDRLoss
-- `auraloss.freq`: STFTLoss, MultiResolutionSTFTLoss, RandomResolutionSTFTLoss, MelSTFTLoss,
+- `auraloss.freq`: STFTLoss, MultiResolutionSTFTLoss, RandomResolutionSTFTLoss, MelSTFTLoss, ChromaSTFTLoss,
   SumAndDifferenceSTFTLoss, SpectralConvergenceLoss, STFTMagnitudeLoss
-- `auraloss.perceptual`: FIRFilter, PreEmphasis, SumAndDifference
+- `auraloss.perceptual`: FIRFilter, PreEmphasis, SumAndDifference, SumAndDifferenceLoss
 - `auraloss.base`: WeightedSum, and Loss, the base of all
+- `auraloss.presets`: the spectral losses and the pre-emphasis for a sample rate
 
-Each takes `(input, target)`, tensors `(batch, channels, samples)`, and returns a scalar.
+Each takes `(input, target)`, tensors `(batch, channels, samples)`, and returns a scalar; `loss.report(input, target)`
+returns it with its terms, by name.
 
 >>> import torch
 >>> output, target = torch.randn(2, 1, 8192, requires_grad=True), torch.randn(2, 1, 8192)
 >>> freq.MultiResolutionSTFTLoss()(output, target).backward()
 """
 
-from auraloss import base, freq, perceptual, time
+from auraloss import base, freq, perceptual, presets, time
 
-__all__ = ["base", "freq", "perceptual", "time"]
+__all__ = ["base", "freq", "perceptual", "presets", "time"]

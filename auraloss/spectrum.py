@@ -64,9 +64,10 @@ class _Spectrum(torch.autograd.Function):
     def forward(signal: Tensor, window: Tensor, fft_size: int, hop_size: int, eps: float) -> tuple[Tensor, Tensor]:
         frames = signal.unfold(-1, window.numel(), hop_size) * window
         transform = torch.fft.rfft(frames, fft_size)
-        power = (transform * transform.conj()).real  # a third of the time of abs
+        squares = torch.view_as_real(transform).square()  # in a third of the time of abs
+        power = squares[..., 0] + squares[..., 1]
         # Not sqrt_: torch.compile loses the gradient of an output that was changed in place, without a word.
-        return transform, power.clamp(min=eps).sqrt()
+        return transform, power.clamp_(min=eps).sqrt()
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

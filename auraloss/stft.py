@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from auraloss.base import Loss, check_choice, reduce
-from auraloss.filterbank import chroma_filterbank, mel_filterbank
+from auraloss.filterbank import band_blocks, chroma_filterbank, mel_filterbank, sum_into_bands
 from auraloss.magnitude import Distances, bin_count, log_shift, root
 from auraloss.perceptual import a_weighting
 from auraloss.spectrum import frame_count, make_window, spectrum
@@ -172,12 +172,13 @@ class STFTLoss(SpectralLoss):
         self.log_fac = log_fac
         self._shift = log_shift(log_eps, log_fac)
         self.register_buffer("window_values", make_window(window, win_length).to(device))
-        bands = None
+        bank = None
         if scale is not None:
             if n_bins is None or sample_rate is None:
                 raise ValueError(f"STFTLoss: scale={scale!r} needs n_bins and sample_rate.")
-            bands = FILTERBANKS[scale](sample_rate, fft_size, n_bins).to(device)
-        self.register_buffer("filterbank", bands)
+            bank = FILTERBANKS[scale](sample_rate, fft_size, n_bins).to(device)
+            self._blocks = band_blocks(bank)
+        self.register_buffer("filterbank", bank)
         self.prefilter = a_weighting(sample_rate, device) if perceptual_weighting else None
 
     def forward(self, input: Tensor, target: Tensor) -> Output:
@@ -215,8 +216,8 @@ class STFTLoss(SpectralLoss):
             silent = torch.minimum(x_mag, y_mag) <= 1.000001 * self.eps**0.5  # the floor, whatever its rounding
             phase = torch.where(silent, 1, x_spectrum * y_spectrum.conj()).angle().square().sum((-2, -1))
         if self.filterbank is not None:
-            bands = self.filterbank.to(x).mT
-            x_mag, y_mag = x_mag @ bands, y_mag @ bands
+            bank = self.filterbank.to(x)
+            x_mag, y_mag = (sum_into_bands(magnitude, bank, self._blocks) for magnitude in (x_mag, y_mag))
         if self.scale_invariance:
             scale = (x_mag * y_mag).sum((-2, -1), keepdim=True) / y_mag.square().sum((-2, -1), keepdim=True)
             y_mag = y_mag * scale

@@ -151,10 +151,9 @@ class _LogCosh(torch.autograd.Function):
 
     @staticmethod
     def forward(error: Tensor, a: float) -> Tensor:
-        z = a * error
-        inner = z.clamp(-20, 20)
-        beyond = (z - inner).abs_()
-        return inner.sinh_().square_().log1p_().add_(beyond, alpha=2).sum(-1) / (2 * a)
+        inner = error.clamp(-20 / a, 20 / a)
+        beyond = (error - inner).abs_()
+        return inner.mul_(a).sinh_().square_().log1p_().add_(beyond, alpha=2 * a).sum(-1) / (2 * a)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
