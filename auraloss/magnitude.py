@@ -102,7 +102,8 @@ class SpectralConvergenceLoss(Loss):
         - x_mag, y_mag: `[*, bins, frames]`.
         - output: a scalar, or `[*]` for `reduction="none"`.
 
-    Source: Arık et al., Fast spectrogram inversion using multi-head convolutional neural networks, 2018, Eq. 1.
+    Source: Arık et al., Fast spectrogram inversion using multi-head convolutional neural networks, 2018; Steinmetz &
+    Reiss, auraloss, 2020, Eq. 3.
 
     >>> SpectralConvergenceLoss()(torch.tensor([[[3.0], [2.0]]]), torch.tensor([[[4.0], [0.0]]]))
     tensor(0.5590)
@@ -139,7 +140,8 @@ class STFTMagnitudeLoss(Loss):
     Raises:
         ValueError: for another `distance`, a negative `log_eps`, a `log_fac` that is not positive, unequal shapes.
 
-    Source: Arık et al., 2018, Eq. 2; Engel et al., DDSP, 2020 (linear scale).
+    Source: Arık et al., 2018; Steinmetz & Reiss, auraloss, 2020, Eq. 4 (divided by the number of frames there, by
+    that of bins and frames in every released version and here); Engel et al., DDSP, 2020 (linear scale).
 
     >>> STFTMagnitudeLoss(log=False)(torch.tensor([[[1.0], [2.0]]]), torch.tensor([[[4.0], [2.0]]])).item()
     1.5

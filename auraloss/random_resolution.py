@@ -28,13 +28,21 @@ class RandomResolutionSTFTLoss(SpectralLoss):
         randomize_rate: number of calls for which a draw is kept, unless a signal is too short for it.
         output, reduction, pool: see `MultiResolutionSTFTLoss`.
         seed: of the generator; drawn from torch's if left out.
-        **options: any other argument of `STFTLoss`.
+        **options: any other argument of `STFTLoss`, for every resolution.
 
     Shape:
         - input, target: `[*, T]`, `T > min_fft_size // 2`.
         - output: a scalar, or `[*]` for `reduction="none"`.
 
+    Raises:
+        ValueError: for sizes that are no powers of two, ranges without content, signals too short for `min_fft_size`,
+            and as `STFTLoss` does.
+
     Source: Steinmetz & Reiss, auraloss: Audio-focused loss functions in PyTorch, 2020.
+
+    >>> loss = RandomResolutionSTFTLoss(seed=0)
+    >>> loss.draw(1, samples=18_446).fft_sizes
+    (32, 2048, 32768)
     """
 
     def __init__(

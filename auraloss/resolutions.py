@@ -34,7 +34,12 @@ class MultiResolutionSTFTLoss(SpectralLoss):
     Raises:
         ValueError: if the lists differ in length or are empty, and as `STFTLoss` does.
 
-    Source: Yamamoto et al., Parallel WaveGAN, 2020, Eq. 6.
+    Source: Yamamoto et al., Parallel WaveGAN, 2020; Steinmetz & Reiss, auraloss, 2020, Eq. 5.
+
+    >>> impulse = torch.nn.functional.one_hot(torch.tensor(2048), 4096).float()
+    >>> report = MultiResolutionSTFTLoss().report(2 * impulse, impulse)
+    >>> {name: round(term.item(), 4) for name, term in report.items()}
+    {'loss': 1.1113, 'spectral_convergence': 1.0, 'log_magnitude': 0.1113}
     """
 
     def __init__(
@@ -120,7 +125,12 @@ class SumAndDifferenceSTFTLoss(SumAndDifferenceLoss):
     Raises:
         ValueError: if there are not two channels, and as `MultiResolutionSTFTLoss` does.
 
-    Source: Steinmetz et al., Automatic multitrack mixing with a differentiable mixing console, 2021.
+    Source: Steinmetz et al., Automatic multitrack mixing with a differentiable mixing console, 2021; Steinmetz & Reiss,
+    auraloss, 2020, Eq. 6 and 7 (the sum of the two there, half of it in the published package and here).
+
+    >>> stereo = torch.sin(torch.arange(8192) / torch.tensor([[4], [9]])).unsqueeze(0)
+    >>> SumAndDifferenceSTFTLoss()(stereo.flip(1), stereo)  # swapped channels cost nothing
+    tensor(0.)
     """
 
     def __init__(

@@ -116,7 +116,11 @@ class STFTLoss(SpectralLoss):
     Raises:
         ValueError: for arguments that are unknown or do not fit together, unequal shapes, too short signals.
 
-    Source: Arık et al., 2018; Yamamoto et al., Parallel WaveGAN, 2020.
+    Source: Arık et al., 2018; Steinmetz & Reiss, auraloss, 2020, Eq. 3 and 4.
+
+    >>> impulse = torch.nn.functional.one_hot(torch.tensor(8), 16).float()
+    >>> STFTLoss(16, 4, 16)(0.5 * impulse, impulse)  # 0.5, and log 2 in the four frames of five that hold it
+    tensor(1.0545)
     """
 
     window_values: Tensor
@@ -232,7 +236,11 @@ class MelSTFTLoss(STFTLoss):
     Args:
         sample_rate: in Hz.
         n_mels: number of mel bands. Bands too narrow to hold a bin of the FFT are left out.
-        **options: any other argument of `STFTLoss`.
+        **options: any other argument of `STFTLoss`, which says shapes and errors too.
+
+    >>> impulse = torch.nn.functional.one_hot(torch.tensor(1024), 2048).float()
+    >>> MelSTFTLoss(44100, n_mels=40)(2 * impulse, impulse)  # 1, and log 2 in the three frames of nine that hold it
+    tensor(1.2310)
     """
 
     def __init__(
@@ -262,7 +270,11 @@ class ChromaSTFTLoss(STFTLoss):
     Args:
         sample_rate: in Hz.
         n_chroma: number of pitch classes an octave.
-        **options: any other argument of `STFTLoss`.
+        **options: any other argument of `STFTLoss`, which says shapes and errors too.
+
+    >>> impulse = torch.nn.functional.one_hot(torch.tensor(1024), 2048).float()
+    >>> ChromaSTFTLoss(44100)(2 * impulse, impulse)  # 1, and log 2 in the three frames of nine that hold it
+    tensor(1.2310)
     """
 
     def __init__(

@@ -52,6 +52,9 @@ def squared_error(input: Tensor, target: Tensor, zero_mean: bool = False) -> Ten
 class L1Loss(Loss):
     """Mean absolute error, `Σ|x − y| / T`.
 
+    Args:
+        reduction, pool: see `auraloss.base.Loss`, also for shapes and errors, here and below.
+
     >>> L1Loss()(torch.tensor([[[1.0, 2.0]]]), torch.tensor([[[1.0, -1.0]]])).item()
     1.5
     """
@@ -68,6 +71,9 @@ class L1Loss(Loss):
 
 class MSELoss(Loss):
     """Mean squared error, `Σ(x − y)² / T`.
+
+    Args:
+        reduction, pool: see `auraloss.base.Loss`.
 
     >>> MSELoss()(torch.tensor([[[1.0, 2.0]]]), torch.tensor([[[1.0, -1.0]]])).item()
     4.5
@@ -113,7 +119,8 @@ class ESRLoss(_RelativeLoss):
         floor_db: a quieter target counts as this loud (dB re a mean square of 1), which bounds the loss for a
             silent one. `None` for no floor: with `eps=0` a silent target then gives inf or NaN.
 
-    Source: Wright & Välimäki, Perceptual loss function for neural modelling of audio systems, 2020.
+    Source: Wright & Välimäki, Perceptual loss function for neural modelling of audio systems, 2020; Steinmetz &
+    Reiss, auraloss, 2020, Eq. 1.
 
     >>> ESRLoss()(torch.tensor([[[1.0, 2.0]]]), torch.tensor([[[1.0, 1.0]]])).item()
     0.5
@@ -178,7 +185,11 @@ class LogCoshLoss(Loss):
         eps: added inside the logarithm. The formula needs none.
         reduction, pool: see `auraloss.base.Loss`.
 
-    Source: Chen et al., Log hyperbolic cosine loss improves variational auto-encoder, 2019.
+    Raises:
+        ValueError: if `a` is not positive.
+
+    Source: Chen et al., Log hyperbolic cosine loss improves variational auto-encoder, 2019; Steinmetz & Reiss,
+    auraloss, 2020, Eq. 2 (a sum there, the mean in every released version and here).
 
     >>> print(f"{LogCoshLoss()(torch.tensor([[[1e-5]]]), torch.tensor([[[0.0]]])).item():.3e}")
     5.000e-11

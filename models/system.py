@@ -28,7 +28,8 @@ class System(pl.LightningModule):
 
     Args:
         net: the network.
-        loss: module ``(output, target) → scalar``; computed in float32 whatever the precision of the network.
+        loss: module ``(output, target) → scalar``; computed in float32 whatever the precision of the network. One
+            with a ``report`` of named terms, as those of auraloss have, gets each of them logged.
         metrics: such modules by name; positive, smaller is better.
         optimizer: makes an optimizer of parameters.
         scheduler: makes a scheduler of an optimizer; stepped once an epoch, with `val/score` where it asks for a
@@ -61,9 +62,11 @@ class System(pl.LightningModule):
     def training_step(self, batch: Any, index: int) -> Tensor:
         output, target = self.predict(batch)
         with torch.autocast(output.device.type, enabled=False):
-            loss = self.loss(output, target)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(output), sync_dist=True)
-        return loss
+            report = getattr(self.loss, "report", None)
+            terms = report(output, target) if report is not None else {"loss": self.loss(output, target)}
+        for name, term in terms.items():
+            self.log(f"train/{name}", term, on_step=False, on_epoch=True, batch_size=len(output), sync_dist=True)
+        return terms["loss"]
 
     def validation_step(self, batch: Any, index: int) -> None:
         output, target = self.predict(batch)

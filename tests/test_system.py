@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from auraloss.base import WeightedSum
 from auraloss.time import ESRLoss, L1Loss
 from data.segments import Segment
 from models.net import Net
@@ -197,3 +198,17 @@ def test_the_state_of_a_system_is_plain_tensors(tmp_path: Path) -> None:
     loaded = torch.load(tmp_path / "a.ckpt", weights_only=True)
     assert list(loaded["state_dict"]) == ["net.gain"]
     assert "hyper_parameters" not in loaded
+
+
+def test_the_terms_of_a_loss_are_logged_and_any_module_is_a_loss(tmp_path: Path) -> None:
+    batch = segment(2, 200)
+    net = Delay(1, 0)
+    loss = WeightedSum({"l1": L1Loss(), "esr": ESRLoss()}, {"l1": 1.0, "esr": 0.5})
+    logged = fit(System(net, loss, {"L1": L1Loss()}, sgd()), [batch], [batch], tmp_path).callback_metrics
+    expected = {"train/l1": L1Loss()(batch.input, batch.target), "train/esr": ESRLoss()(batch.input, batch.target)}
+    for name, value in expected.items():
+        torch.testing.assert_close(logged[name], value)
+    torch.testing.assert_close(logged["train/loss"], expected["train/l1"] + 0.5 * expected["train/esr"])
+
+    plain = fit(System(net, nn.L1Loss(), {"L1": L1Loss()}, sgd()), [batch], [batch], tmp_path).callback_metrics
+    torch.testing.assert_close(plain["train/loss"], expected["train/l1"])
