@@ -6,6 +6,7 @@ it is.
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import os
@@ -93,7 +94,8 @@ def train(cfg: DictConfig, folder: Path) -> None:
     net = instantiate(cfg.model)
     loss = instantiate(cfg.loss)
     data = instantiate(cfg.data, receptive_field=net.receptive_field, lookahead=net.lookahead, seed=cfg.seed)
-    check_lengths(loss, cfg.data.channels, cfg.data.segment_length - net.receptive_field + 1)
+    trial_loss = copy.deepcopy(loss)  # a call advances the generator of random resolutions
+    check_lengths(trial_loss, cfg.data.channels, cfg.data.segment_length - net.receptive_field + 1)
     scheduler = instantiate(cfg.scheduler) if cfg.scheduler else None
     system = System(net, loss, instantiate(cfg.metrics), instantiate(cfg.optimizer), scheduler)
 
@@ -112,7 +114,7 @@ def train(cfg: DictConfig, folder: Path) -> None:
         ],
     )
     if trainer.strategy.root_device.type == "cpu":
-        check_memory(net, loss, cfg)
+        check_memory(net, trial_loss, cfg)
     last = checkpoints / "last.ckpt"
     if first_process:
         if last.exists():

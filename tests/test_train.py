@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 import yaml
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from models import run
 from models.callbacks import TrainingBar
@@ -358,3 +361,20 @@ def test_two_devices_train_one_run(tmp_path: Path, tiny_root: Path) -> None:
     assert state(tmp_path / "run") == "finished"
     assert [row["step"] for row in rows(tmp_path / "run")] == ["2", "4"]  # 4 batches an epoch, shared by two
     run.load_net(tmp_path / "run")
+
+
+def test_the_checks_before_training_leave_random_resolutions_alone(train: Entry, tmp_path: Path) -> None:
+    assert train("loss=rrstft", "name=run", "seed=3").code == 0
+    state = torch.load(tmp_path / "runs/tiny/run/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    pl.seed_everything(3, workers=True, verbose=False)
+    config = OmegaConf.load(tmp_path / "runs/tiny/run/config.yaml")
+    instantiate(config.model)
+    loss = instantiate(config.loss)
+    samples = config.data.segment_length - TINY_RECEPTIVE_FIELD + 1
+    noise = torch.randn(2, 1, 1, samples, generator=torch.Generator().manual_seed(0))
+    calls = 0
+    while not torch.equal(loss.get_extra_state(), state["loss._extra_state"]):
+        loss(*noise)
+        calls += 1
+        assert calls <= 4, "the draws of training are not the first ones of the seed"
+    assert calls == 4  # batches in an epoch
