@@ -55,7 +55,8 @@ class FIRFilter(Constants):
 
     - `"hp"`: first-order high-pass, `y[n] = x[n] − coef·x[n−1]`
     - `"fd"`: folded differentiator, `y[n] = x[n] − coef·x[n−2]`
-    - `"aw"`: A-weighting, linear phase; its delay of `(ntaps − 1)/2` samples is taken back
+    - `"aw"`: A-weighting, linear phase; its delay of `(ntaps − 1)/2` samples is taken back. 101 taps at 44.1 kHz
+      are within 2 dB of IEC 61672 from 125 Hz to 8 kHz; at 31.5 Hz they take 20 dB instead of 39.
 
     Args:
         filter_type: `"hp"`, `"fd"` or `"aw"`.

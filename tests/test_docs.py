@@ -1,0 +1,126 @@
+"""The pages in docs/: their examples run, what they name exists."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+import auraloss
+from scripts.reactions import signal
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
+MODULES = (auraloss.base, auraloss.time, auraloss.freq, auraloss.perceptual, auraloss.presets)
+
+
+def found(pattern: str) -> list[Any]:
+    """What a pattern finds in each page, as parameters with the page's name."""
+    return [
+        pytest.param(page, match, id=f"{page.name} {match}")
+        for page, text in TEXTS.items()
+        for match in sorted(set(re.findall(pattern, text, re.MULTILINE)))
+    ]
+
+
+def public_losses() -> set[str]:
+    """Without the bases."""
+    classes = [value for module in MODULES for value in vars(module).values() if inspect.isclass(value)]
+    names = {cls.__name__ for cls in classes if issubclass(cls, auraloss.base.Loss)}
+    return {name for name in names if not name.startswith("_")} - {"Loss", "SpectralLoss"}
+
+
+def test_pages_were_found() -> None:
+    assert {"losses.md", "migration.md"} <= {page.name for page in PAGES}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_run_in_the_order_of_the_page(page: Path, published: ModuleType) -> None:
+    """Each from the names of those before it, under the number of its line."""
+    names: dict[str, Any] = {"auraloss": auraloss, "published": published}
+    torch.manual_seed(0)
+    for match in re.finditer(r"^```python\n(.*?)^```", TEXTS[page], re.MULTILINE | re.DOTALL):
+        before = TEXTS[page].count("\n", 0, match.start(1))
+        exec(compile("\n" * before + match[1], str(page), "exec"), names)
+
+
+def test_examples_are_written_down_as_python() -> None:
+    """Else they would not run here."""
+    for text in TEXTS.values():
+        assert set(re.findall(r"^```(\w*)\n", text, re.MULTILINE)) <= {"python", "sh", ""}
+        assert text.count("```python") >= 1
+
+
+@pytest.mark.parametrize(("page", "link"), found(r"\]\(([^)#:]+)\)"))
+def test_links_lead_somewhere(page: Path, link: str) -> None:
+    assert (page.parent / link).exists()
+
+
+@pytest.mark.parametrize(("page", "module"), found(r"python -m (scripts\.\w+)"))
+def test_scripts_exist(page: Path, module: str) -> None:
+    assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
+
+
+@pytest.mark.parametrize(("page", "name"), found(r"`(?:auraloss\.)?((?:base|time|freq|perceptual|presets)\.\w+)"))
+def test_names_exist(page: Path, name: str) -> None:
+    module, attribute = name.split(".")
+    assert hasattr(getattr(auraloss, module), attribute)
+
+
+def test_the_table_has_a_row_for_every_loss() -> None:
+    rows = set(re.findall(r"^\| `\w+\.(\w+)` \|", TEXTS[ROOT / "docs" / "losses.md"], re.MULTILINE))
+    assert rows == public_losses()
+
+
+def test_the_migration_pages_figures(published: ModuleType) -> None:
+    """For the mix of five instruments with noise at 20 dB, and for silence."""
+    target = signal().float()
+    noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
+    input = target + 0.01 * noise
+
+    def both(name: str, x: torch.Tensor, y: torch.Tensor, **options: Any) -> tuple[float, float]:
+        module, cls = name.split(".")
+        losses = (getattr(getattr(package, module), cls)(**options) for package in (published, auraloss))
+        there, here = (loss(x, y).item() for loss in losses)
+        return there, here
+
+    there, here = both("freq.STFTLoss", input, target)
+    assert here == pytest.approx(there, rel=5e-5)
+    mono, truth = input[:, :1], target[:, :1]
+    assert both("freq.STFTLoss", mono, truth, w_phs=1.0) == pytest.approx((4.04, 1.91), rel=0.01)
+    faint = truth + 10 ** (-80 / 20) * noise[:, :1]
+    assert both("time.LogCoshLoss", faint, truth) == pytest.approx((7e-11, 5e-9), rel=0.1)
+    for db, limit in ((-60, 0.01), (-40, 1e-4)):
+        there, here = both("time.LogCoshLoss", truth + 10 ** (db / 20) * noise[:, :1], truth)
+        assert here == pytest.approx(there, rel=limit)
+    filtered = [package.perceptual.FIRFilter("hp")(mono, truth) for package in (published, auraloss)]
+    there, here = (auraloss.time.ESRLoss()(x, y).item() for x, y in filtered)
+    assert here == pytest.approx(there, rel=1e-4)
+    silence, hiss = torch.zeros(1, 1, 44_100), 1e-3 * noise[:1, :1, :44_100]
+    assert both("time.ESRLoss", hiss, silence) == pytest.approx((4.4e6, 1e3), rel=0.02)
+    assert both("time.SNRLoss", hiss, silence) == pytest.approx((80, 30), abs=0.1)
+    assert both("time.SNRLoss", 0.1 * hiss, silence) == pytest.approx((80, 10), abs=0.1)
+    assert both("freq.STFTLoss", hiss, silence) == pytest.approx((201, 201), rel=0.01)
+
+
+def test_a_pause_in_a_batch_costs_what_the_page_says() -> None:
+    target = signal()[:, :1].float()
+    noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
+    sound = target + noise * (target.square().mean().sqrt() / 10)
+    x, y = torch.cat([*[sound] * 7, 1e-3 * noise]), torch.cat([*[target] * 7, 0 * target])
+    assert auraloss.freq.STFTLoss()(x[:7], y[:7]).item() == pytest.approx(0.8, abs=0.05)
+    assert auraloss.freq.STFTLoss()(x, y).item() == pytest.approx(26, abs=0.5)
+    for options in ({"pool": "batch"}, {"w_sc": 0.0}):
+        assert auraloss.freq.STFTLoss(**options)(x, y).item() == pytest.approx(1.3, abs=0.1)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tables_have_as_many_cells_in_every_row(page: Path) -> None:
+    for block in re.findall(r"(?:^\|.*\n)+", TEXTS[page], re.MULTILINE):
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in block.splitlines()}) == 1, block
