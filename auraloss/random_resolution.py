@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from auraloss.resolutions import MultiResolutionSTFTLoss
+from auraloss.spectrum import Window
 from auraloss.stft import SpectralLoss
 
 
@@ -22,7 +23,7 @@ class RandomResolutionSTFTLoss(SpectralLoss):
         resolutions: how many are drawn.
         min_fft_size, max_fft_size: in samples, powers of two, both included.
         min_hop_size, max_hop_size: as a fraction of the window, up to 1.
-        windows: names of window functions to draw from.
+        windows: to draw from, see `STFTLoss`.
         w_sc, w_log_mag, w_lin_mag, w_phs: weights, see `STFTLoss`.
         sample_rate, scale, n_mels: for mel bands, see `STFTLoss`.
         randomize_rate: number of calls for which a draw is kept, unless a signal is too short for it.
@@ -52,7 +53,7 @@ class RandomResolutionSTFTLoss(SpectralLoss):
         max_fft_size: int = 32768,
         min_hop_size: float = 0.1,
         max_hop_size: float = 1.0,
-        windows: Sequence[str] = (
+        windows: Sequence[Window] = (
             "hann_window",
             "bartlett_window",
             "blackman_window",

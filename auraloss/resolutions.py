@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from auraloss.perceptual import SumAndDifferenceLoss, a_weighting
+from auraloss.spectrum import Window
 from auraloss.stft import SpectralLoss, STFTLoss
 
 
@@ -17,7 +18,7 @@ class MultiResolutionSTFTLoss(SpectralLoss):
     Args:
         fft_sizes, hop_sizes, win_lengths: in samples, one of each for a resolution. The default suits 44.1 kHz;
             `auraloss.presets` has the same for other rates.
-        window: see `STFTLoss`; one name, or one for each resolution.
+        window: see `STFTLoss`; one, or a list of one for each resolution.
         w_sc, w_log_mag, w_lin_mag, w_phs: weights, see `STFTLoss`.
         sample_rate, scale: see `STFTLoss`.
         n_bins: number of bands; one number, or one for each resolution.
@@ -47,7 +48,7 @@ class MultiResolutionSTFTLoss(SpectralLoss):
         fft_sizes: Sequence[int] = (1024, 2048, 512),
         hop_sizes: Sequence[int] = (120, 240, 50),
         win_lengths: Sequence[int] = (600, 1200, 240),
-        window: str | Sequence[str] = "hann_window",
+        window: Window | list[Window] = "hann_window",
         w_sc: float = 1.0,
         w_log_mag: float = 1.0,
         w_lin_mag: float = 0.0,
@@ -63,7 +64,7 @@ class MultiResolutionSTFTLoss(SpectralLoss):
         **options: Any,
     ) -> None:
         count = len(fft_sizes)
-        windows = [window] * count if isinstance(window, str) else window
+        windows = [window] * count if isinstance(window, str | tuple) else window
         bands = [n_bins] * count if n_bins is None or isinstance(n_bins, int) else n_bins
         lists: dict[str, Sequence[Any]] = {
             "fft_sizes": fft_sizes,
@@ -138,7 +139,7 @@ class SumAndDifferenceSTFTLoss(SumAndDifferenceLoss):
         fft_sizes: Sequence[int] = (1024, 2048, 512),
         hop_sizes: Sequence[int] = (120, 240, 50),
         win_lengths: Sequence[int] = (600, 1200, 240),
-        window: str | Sequence[str] = "hann_window",
+        window: Window | list[Window] = "hann_window",
         w_sum: float = 1.0,
         w_diff: float = 1.0,
         output: str = "loss",

@@ -13,14 +13,23 @@ from torch import Tensor
 
 from auraloss.base import computed_once
 
+Window = str | tuple[Any, ...]
+"""A name, or with parameters a window of SciPy such as `("kaiser", 8.6)`."""
 TORCH_WINDOWS = ("hann_window", "hamming_window", "blackman_window", "bartlett_window", "kaiser_window")
 
 
 @computed_once
-def make_window(name: str, length: int) -> Tensor:
-    """A periodic window, float32, by the name of a torch function or of a window of SciPy."""
+def make_window(name: Window, length: int) -> Tensor:
+    """A periodic window, float32, by the name of a torch function or of a window of SciPy.
+
+    >>> make_window("hann_window", 4), make_window(("tukey", 1.0), 4)
+    (tensor([0.0000, 0.5000, 1.0000, 0.5000]), tensor([0.0000, 0.5000, 1.0000, 0.5000]))
+
+    Raises:
+        ValueError: if there is none of this name.
+    """
     if name in TORCH_WINDOWS:
-        made: Tensor = getattr(torch, name)(length, dtype=torch.float32)
+        made: Tensor = getattr(torch, str(name))(length, dtype=torch.float32)
         return made
     try:
         return torch.tensor(scipy.signal.get_window(name, length), dtype=torch.float32)

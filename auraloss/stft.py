@@ -10,7 +10,7 @@ from auraloss.base import Loss, check_choice, reduce
 from auraloss.filterbank import band_blocks, chroma_filterbank, mel_filterbank, sum_into_bands
 from auraloss.magnitude import Distances, bin_count, log_shift, root
 from auraloss.perceptual import a_weighting
-from auraloss.spectrum import frame_count, make_window, spectrum
+from auraloss.spectrum import Window, frame_count, make_window, spectrum
 
 Output = Tensor | tuple[Tensor | list[Tensor], ...]
 
@@ -93,7 +93,8 @@ class STFTLoss(SpectralLoss):
 
     Args:
         fft_size, hop_size, win_length: in samples, `win_length <= fft_size`.
-        window: `"hann_window"` or another of torch's window functions, or any window name of SciPy.
+        window: `"hann_window"` or another of torch's window functions, or any window of SciPy: its name, or with
+            parameters a tuple, `("kaiser", 8.6)`.
         w_sc, w_log_mag, w_lin_mag, w_phs: weights of spectral convergence, log and linear magnitude, phase.
         sample_rate: in Hz, for `scale` and `perceptual_weighting`.
         scale: `"mel"` or `"chroma"`: compare the magnitudes summed into `n_bins` mel bands or pitch classes.
@@ -131,7 +132,7 @@ class STFTLoss(SpectralLoss):
         fft_size: int = 1024,
         hop_size: int = 256,
         win_length: int = 1024,
-        window: str = "hann_window",
+        window: Window = "hann_window",
         w_sc: float = 1.0,
         w_log_mag: float = 1.0,
         w_lin_mag: float = 0.0,
@@ -249,7 +250,7 @@ class MelSTFTLoss(STFTLoss):
         fft_size: int = 1024,
         hop_size: int = 256,
         win_length: int = 1024,
-        window: str = "hann_window",
+        window: Window = "hann_window",
         w_sc: float = 1.0,
         w_log_mag: float = 1.0,
         w_lin_mag: float = 0.0,
@@ -283,7 +284,7 @@ class ChromaSTFTLoss(STFTLoss):
         fft_size: int = 1024,
         hop_size: int = 256,
         win_length: int = 1024,
-        window: str = "hann_window",
+        window: Window = "hann_window",
         w_sc: float = 1.0,
         w_log_mag: float = 1.0,
         w_lin_mag: float = 0.0,
