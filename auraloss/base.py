@@ -184,13 +184,18 @@ class WeightedSum(Loss):
     2.5
 
     Raises:
-        ValueError: for no losses, for weights of other names, or if `reduction` or `pool` differ.
+        ValueError: for no losses, for weights of other names, for a name that is taken (`"loss"`), or if `reduction` or
+            `pool` differ.
     """
 
     def __init__(self, losses: Mapping[str, Loss], weights: Mapping[str, float] | None = None) -> None:
         weights = dict.fromkeys(losses, 1.0) if weights is None else dict(weights)
         if not losses or set(weights) != set(losses):
             raise ValueError(f"WeightedSum: losses {list(losses)} and weights {list(weights)} must name the same.")
+        for name in losses:
+            # The total is reported as "loss"; torch refuses the others as names of modules.
+            if name in ("", "loss") or "." in name or hasattr(torch.nn.ModuleDict, name):
+                raise ValueError(f"WeightedSum: a loss cannot have the name {name!r}, choose another.")
         kinds = {(loss.reduction, loss.pool) for loss in losses.values()}
         if len(kinds) > 1:
             raise ValueError(f"WeightedSum: the losses must share one (reduction, pool), got {sorted(kinds)}.")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from auraloss.resolutions import MultiResolutionSTFTLoss
-from auraloss.spectrum import Window
+from auraloss.spectrum import Window, make_window
 from auraloss.stft import SpectralLoss
 
 
@@ -83,6 +83,8 @@ class RandomResolutionSTFTLoss(SpectralLoss):
                 f"RandomResolutionSTFTLoss: needs min_fft_size <= max_fft_size and 0 < min_hop_size <= "
                 f"max_hop_size <= 1, got {min_fft_size}, {max_fft_size}, {min_hop_size}, {max_hop_size}."
             )
+        if isinstance(windows, str):
+            raise ValueError(f"RandomResolutionSTFTLoss: windows={windows!r} must be a list of windows.")
         if resolutions < 1 or randomize_rate < 1 or not windows:
             raise ValueError(
                 f"RandomResolutionSTFTLoss: needs 1 or more of each, got resolutions={resolutions}, "
@@ -105,7 +107,10 @@ class RandomResolutionSTFTLoss(SpectralLoss):
         self._next_state = self._state  # after it
         self._calls = 0  # since the current draw
         self._drawn: list[MultiResolutionSTFTLoss] = []  # a list: the draw is no submodule
-        self.draw(torch.Generator().manual_seed(0))  # bad arguments fail here
+        # Bad arguments fail here, not at the draw that meets them.
+        self.draw(0)
+        for window in self.windows:
+            make_window(window, self.max_fft_size)
 
     def draw(
         self, source: int | torch.Generator, samples: int | None = None, device: torch.device | None = None

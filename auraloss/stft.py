@@ -159,7 +159,7 @@ class STFTLoss(SpectralLoss):
                 f"STFTLoss: needs 0 < win_length <= fft_size and hop_size >= 1, got win_length={win_length}, "
                 f"fft_size={fft_size}, hop_size={hop_size}."
             )
-        if eps <= 0:
+        if not eps > 0:
             raise ValueError(f"STFTLoss: eps={eps} must be positive.")
         self.fft_size = fft_size
         self.hop_size = hop_size

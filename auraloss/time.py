@@ -15,6 +15,13 @@ def _count(error: Tensor) -> Tensor:
     return torch.full_like(error[..., 0], error.shape[-1])
 
 
+def check_eps(loss: Loss, eps: float) -> float:
+    """Raise a `ValueError` unless `eps` is 0 or more."""
+    if not eps >= 0:
+        raise ValueError(f"{type(loss).__name__}: eps={eps} must not be negative.")
+    return eps
+
+
 class _CentredEnergy(torch.autograd.Function):
     """`Σ(e − mean(e))²`; the backward pass need not go through the mean."""
 
@@ -101,7 +108,7 @@ class _RelativeLoss(Loss):
         self, eps: float = 1e-8, reduction: str = "mean", pool: str = "item", floor_db: float | None = SILENCE_DB
     ) -> None:
         super().__init__(reduction, pool)
-        self.eps = eps
+        self.eps = check_eps(self, eps)
         self.floor_db = floor_db
 
     def _energy(self, energy: Tensor, count: Tensor) -> Tensor:
@@ -199,10 +206,10 @@ class LogCoshLoss(Loss):
 
     def __init__(self, a: float = 1.0, eps: float = 0.0, reduction: str = "mean", pool: str = "item") -> None:
         super().__init__(reduction, pool)
-        if a <= 0:
+        if not a > 0:
             raise ValueError(f"LogCoshLoss: a={a} must be positive.")
         self.a = a
-        self.eps = eps
+        self.eps = check_eps(self, eps)
 
     def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         error = input - target
@@ -236,7 +243,7 @@ class _DistortionRatioLoss(Loss):
     ) -> None:
         super().__init__(reduction, pool)
         self.zero_mean = zero_mean
-        self.eps = eps
+        self.eps = check_eps(self, eps)
         self.floor_db = floor_db
 
     def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:

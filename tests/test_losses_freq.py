@@ -1,7 +1,5 @@
-"""Spectral losses against NumPy in float64, against the published package, and at the edges."""
+"""Spectral losses against NumPy in float64, term by term."""
 
-import copy
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,6 @@ from auraloss.filterbank import mel_filterbank
 from auraloss.freq import (
     MelSTFTLoss,
     MultiResolutionSTFTLoss,
-    RandomResolutionSTFTLoss,
     SpectralConvergenceLoss,
     STFTLoss,
     STFTMagnitudeLoss,
@@ -26,7 +23,7 @@ from auraloss.perceptual import FIRFilter
 Array = NDArray[np.float64]
 
 
-def transform(signal: Array, fft_size: int, hop: int, length: int, window: str = "hann") -> Array:
+def transform(signal: Array, fft_size: int, hop: int, length: int, window: Any = "hann") -> Array:
     """Reflected at both ends, framed, windowed in the middle of the frame, transformed: `(frames, bins)`."""
     padded = np.pad(signal, fft_size // 2, mode="reflect")
     taper = np.zeros(fft_size)
@@ -104,8 +101,6 @@ def test_parts_on_magnitudes() -> None:
     torch.testing.assert_close(pooled, (y - x).norm() / y.norm())
     torch.testing.assert_close(STFTMagnitudeLoss()(x, y), (x.log() - y.log()).abs().mean())
     torch.testing.assert_close(STFTMagnitudeLoss(log=False, distance="L2")(x, y), (x - y).square().mean())
-    with pytest.raises(ValueError, match="'L3'"):
-        STFTMagnitudeLoss(distance="L3")
 
 
 def test_phase_is_wrapped_and_reduced() -> None:
@@ -136,8 +131,6 @@ def test_perceptual_weighting_is_the_loss_of_the_filtered_signals() -> None:
     options: dict[str, Any] = {"perceptual_weighting": True, "sample_rate": 48000}
     for kind in (STFTLoss, MultiResolutionSTFTLoss):
         torch.testing.assert_close(kind(**options)(*signals), kind()(*filtered))
-        with pytest.raises(ValueError, match="sample_rate"):
-            kind(perceptual_weighting=True)
 
 
 def test_mel_loss_against_numpy() -> None:
@@ -147,16 +140,6 @@ def test_mel_loss_against_numpy() -> None:
     x, y = (bands @ np.abs(transform(s[0, 0].double().numpy(), 1024, 256, 1024)).T for s in (input, target))
     expected = np.sqrt(((y - x) ** 2).sum() / (y**2).sum()) + np.abs(np.log(y) - np.log(x)).mean()
     assert MelSTFTLoss(44100, n_mels=40)(input, target).item() == pytest.approx(expected, rel=5e-6)
-
-
-def test_empty_mel_bands_are_left_out() -> None:
-    assert 0 < len(mel_filterbank(44100, 512, 128)) < 128
-    input, target = noise(1, 1, 6000)
-    value = MelSTFTLoss(44100, 512, 128, 512)(input.requires_grad_(), target)
-    value.backward()
-    assert value.isfinite()
-    assert input.grad is not None
-    assert input.grad.isfinite().all()
 
 
 def test_mean_over_bands_does_not_depend_on_the_other_terms() -> None:
@@ -180,157 +163,27 @@ def test_windows_are_float32_buffers(window: str) -> None:
     torch.testing.assert_close(STFTLoss(window="hann")(input, target), STFTLoss(window="hann_window")(input, target))
 
 
+@pytest.mark.parametrize("window", ["flattop", ("kaiser", 8.0), ("tukey", 0.3)])
+def test_windows_of_scipy_against_numpy(window: Any) -> None:
+    input, target = noise(1, 1, 6000)
+    expected = stft_loss(*(s[0, 0].double().numpy() for s in (input, target)), 512, 100, 301, window)
+    one = STFTLoss(512, 100, 301, window)(input, target).item()
+    of_two = MultiResolutionSTFTLoss([512, 512], [100, 100], [301, 301], [window, window])(input, target).item()
+    shared = MultiResolutionSTFTLoss([512, 512], [100, 100], [301, 301], window)(input, target).item()
+    assert [one, of_two, shared] == pytest.approx(3 * [expected], rel=5e-6)
+
+
 def test_a_loss_made_in_inference_mode_trains_later() -> None:
+    def make() -> list[STFTLoss]:
+        aw = {"perceptual_weighting": True, "sample_rate": 44100}
+        return [STFTLoss(64, 16, 62), STFTLoss(64, 16, 61, **aw), MelSTFTLoss(44100, 64, 16, 62, n_mels=3)]
+
     with torch.inference_mode():
-        made = [STFTLoss(64, 16, 62), MelSTFTLoss(44100, 64, 16, 62, n_mels=3)]
-    assert len(made) == 2
-    for loss in (STFTLoss(64, 16, 62), MelSTFTLoss(44100, 64, 16, 62, n_mels=3)):
+        made = make()
+    for loss in made + make():
         input, target = noise(1, 1, 500)
         loss(input.requires_grad_(), target).backward()
-
-
-@pytest.mark.parametrize(
-    ("keywords", "message"),
-    [
-        ({"win_length": 2048}, "win_length <= fft_size"),
-        ({"hop_size": 0}, "hop_size"),
-        ({"window": "house"}, "house"),
-        ({"scale": "bark"}, "'bark'"),
-        ({"scale": "mel", "sample_rate": 44100}, "n_bins"),
-        ({"mag_distance": "L3"}, "'L3'"),
-        ({"w_sc": 0.0, "w_log_mag": 0.0}, "weights"),
-    ],
-)
-def test_bad_arguments_are_refused_at_construction(keywords: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        STFTLoss(**keywords)
-
-
-def test_too_short_signals_are_refused_with_both_numbers() -> None:
-    with pytest.raises(ValueError, match=r"1024.*512 samples, got 512"):
-        STFTLoss()(*noise(1, 1, 512))
-    assert STFTLoss()(*noise(1, 1, 513)).isfinite()
-    with pytest.raises(ValueError, match="fft_sizes 3, hop_sizes 3, win_lengths 2"):
-        MultiResolutionSTFTLoss(win_lengths=[600, 1200])
-
-
-def test_a_faint_prediction_has_a_gradient() -> None:
-    """Below the floor of the power, where a clamp would end the training."""
-    target = noise(1, 1, 6000)[1]
-    input = (1e-8 * target).requires_grad_()
-    STFTLoss()(input, target).backward()
-    assert input.grad is not None
-    assert input.grad.norm() > 1e-3
-
-
-# Random resolutions.
-
-
-def resolutions(loss: MultiResolutionSTFTLoss) -> list[tuple[Any, ...]]:
-    return list(zip(loss.fft_sizes, loss.hop_sizes, loss.win_lengths, loss.window, strict=True))
-
-
-def test_draws_stay_in_bounds_and_reach_them() -> None:
-    drawn = resolutions(RandomResolutionSTFTLoss(resolutions=400, seed=0).draw(1))
-    sizes, hops, windows, names = zip(*drawn, strict=True)
-    assert set(sizes) == {2**n for n in range(4, 16)}
-    assert set(names) == {f"{name}_window" for name in ("hann", "bartlett", "blackman", "hamming", "kaiser")}
-    assert {size // window for size, window in zip(sizes, windows, strict=True)} == {1, 2, 4}
-    assert all(1 <= hop <= window for hop, window in zip(hops, windows, strict=True))
-    fractions = [hop / window for hop, window in zip(hops, windows, strict=True) if window > 1000]
-    assert 0.09 < min(fractions) < 0.15
-    assert 0.95 < max(fractions) <= 1
-
-
-def test_draws_are_governed_by_torchs_seed_or_their_own() -> None:
-    signals = noise(1, 1, 18_446)
-
-    def three(**keywords: Any) -> list[float]:
-        loss = RandomResolutionSTFTLoss(**keywords)
-        return [loss(*signals).item() for _ in range(3)]
-
-    torch.manual_seed(5)
-    np.random.seed(1)  # noqa: NPY002  must have no effect
-    first = three()
-    torch.manual_seed(5)
-    assert three() == first
-    assert len(set(first)) == 3
-    assert three() != first
-    assert three(seed=3) == three(seed=3) != first
-    torch.manual_seed(5)
-    before = torch.get_rng_state()
-    three(seed=3)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("rate", [1, 3])
-@pytest.mark.parametrize("calls", [0, 1, 2, 3, 4])
-def test_a_restored_loss_continues_its_draws(rate: int, calls: int, tmp_path: Path) -> None:
-    signals = noise(1, 1, 4000)
-    loss = RandomResolutionSTFTLoss(randomize_rate=rate)
-    for _ in range(calls):
-        loss(*signals)
-    torch.save(loss.state_dict(), tmp_path / "state.pt")
-    restored = RandomResolutionSTFTLoss(randomize_rate=rate)
-    restored.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-    copied = copy.deepcopy(loss)
-    following = [loss(*signals) for _ in range(4)]
-    assert [restored(*signals) for _ in range(4)] == following
-    assert [copied(*signals) for _ in range(4)] == following
-
-
-def test_a_draw_is_kept_for_as_many_calls_as_asked() -> None:
-    signals = noise(1, 1, 4000)
-    loss = RandomResolutionSTFTLoss(randomize_rate=2, seed=0)
-    a, b, c, d, e = (loss(*signals).item() for _ in range(5))
-    assert a == b != c == d != e
-
-
-def test_a_frozen_draw_is_the_same_for_the_same_seed() -> None:
-    one, other = RandomResolutionSTFTLoss(), RandomResolutionSTFTLoss()
-    signals = noise(1, 1, 18_446)
-    frozen = one.draw(7)
-    assert resolutions(frozen) == resolutions(other.draw(7)) != resolutions(other.draw(8))
-    assert frozen(*signals) == frozen(*signals)
-    one(*signals)
-    assert resolutions(one.draw(7)) == resolutions(frozen)
-
-
-def test_draws_fit_short_signals() -> None:
-    loss = RandomResolutionSTFTLoss(resolutions=50, seed=0)
-    assert max(loss.draw(0, samples=1025).fft_sizes) == 2048
-    assert max(loss.draw(0, samples=1024).fft_sizes) == 1024
-    assert loss(*noise(1, 1, 100)).isfinite()
-    with pytest.raises(ValueError, match="8 samples, got 8"):
-        loss(*noise(1, 1, 8))
-
-
-def test_random_resolutions_take_every_option() -> None:
-    options: dict[str, Any] = {"eps": 1e-3, "mag_distance": "L2", "scale_invariance": True}
-    loss = RandomResolutionSTFTLoss(w_lin_mag=0.5, scale="mel", sample_rate=44100, n_mels=20, **options)
-    for part in loss.draw(0).stft_losses:
-        assert isinstance(part, STFTLoss)
-        assert (part.w_lin_mag, part.scale, part.n_bins) == (0.5, "mel", 20)
-        assert {name: getattr(part, name) for name in options} == options
-
-
-@pytest.mark.parametrize(
-    "keywords",
-    [
-        {"min_fft_size": 20},
-        {"max_fft_size": 8},
-        {"max_hop_size": 1.5},
-        {"resolutions": 0},
-        {"windows": ["house"]},
-        {"mag_distance": "L3"},
-    ],
-)
-def test_random_resolutions_refuse_bad_arguments_at_construction(keywords: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"\d|house|L3"):
-        RandomResolutionSTFTLoss(**keywords)
-
-
-# Sum and difference.
+        assert input.grad is not None
 
 
 def test_sum_and_difference() -> None:
@@ -340,5 +193,3 @@ def test_sum_and_difference() -> None:
     of_difference = mrstft(input[:, :1] - input[:, 1:], target[:, :1] - target[:, 1:])
     result = SumAndDifferenceSTFTLoss(w_sum=2.0, w_diff=0.5, output="full")(input, target)
     torch.testing.assert_close(result, ((2 * of_sum + 0.5 * of_difference) / 2, of_sum, of_difference))
-    with pytest.raises(ValueError, match=r"\(2, 1, 6000\)"):
-        SumAndDifferenceSTFTLoss()(input[:, :1], target[:, :1])

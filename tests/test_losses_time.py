@@ -100,12 +100,6 @@ def test_log_cosh_eps_is_inside_the_logarithm() -> None:
     assert value.item() == pytest.approx(math.log(math.cosh(1.0) + 0.5), rel=1e-6)
 
 
-@pytest.mark.parametrize("a", [0.0, -1.0])
-def test_log_cosh_refuses_a_steepness_that_is_not_positive(a: float) -> None:
-    with pytest.raises(ValueError, match="must be positive"):
-        LogCoshLoss(a=a)
-
-
 def test_a_silent_target_counts_as_noise_at_the_floor() -> None:
     silence = torch.zeros(1, 1, 1000)
     input = torch.full_like(silence, 0.01)  # −40 dB
@@ -146,12 +140,3 @@ def test_weighted_sum() -> None:
     input, target = torch.randn(2, 1, 100, generator=generator), torch.randn(2, 1, 100, generator=generator)
     loss = WeightedSum({"esr": ESRLoss(), "dc": DCLoss()}, {"dc": 0.5, "esr": 2.0})
     torch.testing.assert_close(loss(input, target), 2 * ESRLoss()(input, target) + 0.5 * DCLoss()(input, target))
-    with pytest.raises(ValueError, match=r"\['esr'\].*\['dc'\]"):
-        WeightedSum({"esr": ESRLoss()}, {"dc": 1.0})
-    with pytest.raises(ValueError, match="batch"):
-        WeightedSum({"esr": ESRLoss(), "dc": DCLoss(pool="batch")})
-
-
-def test_repr_reproduces_the_call() -> None:
-    assert repr(ESRLoss()) == "ESRLoss()"
-    assert repr(ESRLoss(1e-6, pool="batch")) == "ESRLoss(eps=1e-06, pool='batch')"

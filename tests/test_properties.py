@@ -28,6 +28,7 @@ from auraloss.time import (
     SISDRLoss,
     SNRLoss,
 )
+from tests.loss_calls import everywhere
 
 # The same examples in every run, none kept on the disk.
 search = settings(derandomize=True, database=None, deadline=None)
@@ -168,14 +169,6 @@ positive_losses = st.one_of(filtered(waveform_losses), spectral_losses())
 every_loss = st.one_of(positive_losses, decibel_losses)
 
 
-def values_of(loss: Any) -> Any:
-    """The same loss with one value for each item and channel."""
-    for module in loss.modules():
-        if isinstance(module, Loss):
-            module.reduction = "none"
-    return loss
-
-
 # Rules.
 
 
@@ -195,7 +188,7 @@ def test_value_and_gradients_are_finite(loss: Loss, pair: tuple[Tensor, Tensor],
 @given(loss=positive_losses, pair=pairs())
 def test_no_loss_but_the_decibels_is_negative(loss: Loss, pair: tuple[Tensor, Tensor]) -> None:
     input, target = pair
-    assert (values_of(loss)(input.float(), target.float()) >= 0).all()
+    assert (everywhere(loss, reduction="none")(input.float(), target.float()) >= 0).all()
     assert (loss(input, target) >= 0).all()
 
 
@@ -223,7 +216,7 @@ def test_equal_signals_cost_nothing_whatever_the_scale(loss: Loss, signal: tuple
 def test_the_order_of_items_orders_the_values(loss: Loss, pair: tuple[Tensor, Tensor], data: st.DataObject) -> None:
     input, target = pair
     order = data.draw(st.permutations(range(len(input))))
-    before, after = values_of(loss)(input, target), loss(input[order], target[order])
+    before, after = everywhere(loss, reduction="none")(input, target), loss(input[order], target[order])
     torch.testing.assert_close(after, before[order], rtol=1e-6, atol=1e-9)
 
 
@@ -252,9 +245,7 @@ def test_statistics_add_up_to_those_of_one_pool(loss: Loss, batch: tuple[Tensor,
     summed = torch.stack([loss.statistics(*part).reshape(-1, loss.size).sum(0) for part in parts]).sum(0)
     whole = loss.statistics(*batch).reshape(-1, loss.size).sum(0)
     torch.testing.assert_close(summed, whole, rtol=1e-9, atol=1e-12)
-    for module in loss.modules():
-        if isinstance(module, Loss):
-            module.pool = "batch"
+    everywhere(loss, pool="batch")
     torch.testing.assert_close(loss(*batch), loss.value(summed), rtol=1e-6, atol=1e-9)
 
 

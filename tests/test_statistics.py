@@ -9,10 +9,9 @@ import yaml
 from hydra.utils import instantiate
 from torch import Tensor
 
-from auraloss.base import WeightedSum
-from auraloss.freq import RandomResolutionSTFTLoss, STFTLoss, SumAndDifferenceSTFTLoss
-from auraloss.perceptual import FIRFilter, PreEmphasis
-from auraloss.time import DCLoss, ESRLoss, L1Loss, LogCoshLoss, MSELoss, SDSDRLoss, SISDRLoss, SNRLoss
+from auraloss.freq import RandomResolutionSTFTLoss
+from auraloss.time import DCLoss, ESRLoss
+from tests.loss_calls import LOSSES, PER_ITEM, build, evaluate, every_loss, ordinary, pooled
 
 METRICS = Path(__file__).parent.parent / "configs" / "metrics"
 CASES = {
@@ -66,15 +65,6 @@ def test_the_batch_loss_follows_from_the_statistics(config: dict[str, Any], item
     torch.testing.assert_close(loss(*items).double(), expected, rtol=1e-5, atol=0)
 
 
-@every_metric
-def test_pooled_statistics_of_halves_sum_to_the_whole(config: dict[str, Any], items: tuple[Tensor, Tensor]) -> None:
-    loss = make(config)
-    halves = [loss.statistics(*(signal[part] for signal in items)) for part in (slice(3), slice(3, 5))]
-    pooled = sum(half.double().sum((0, 1)) for half in halves)
-    expected = loss.value(loss.statistics(*items).double().sum((0, 1)))
-    torch.testing.assert_close(loss.value(pooled), expected, rtol=1e-6, atol=0)
-
-
 def test_pooling_weights_items_by_their_energy() -> None:
     target = torch.tensor([[[1.0, 1.0]], [[0.1, 0.1]]])
     input = torch.tensor([[[1.0, 1.0]], [[0.0, 0.0]]])
@@ -90,27 +80,27 @@ def test_pooled_dc_cancels_between_items_of_opposite_sign() -> None:
     assert DCLoss(eps=0.0, pool="batch")(target + offset, target).item() == pytest.approx(0.0, abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    "loss",
-    [
-        L1Loss(),
-        MSELoss(),
-        LogCoshLoss(),
-        SNRLoss(),
-        SISDRLoss(),
-        SDSDRLoss(),
-        PreEmphasis(FIRFilter("aw"), ESRLoss()),
-        WeightedSum({"esr": ESRLoss(), "stft": STFTLoss(w_phs=0.1)}, {"esr": 1.0, "stft": 0.5}),
-        STFTLoss(scale="mel", sample_rate=44100, n_bins=40, w_lin_mag=1.0, w_phs=1.0),
-        STFTLoss(scale_invariance=True),
-        SumAndDifferenceSTFTLoss(),
-    ],
-    ids=lambda loss: type(loss).__name__,
-)
-@pytest.mark.parametrize("pool", ["item", "batch"])
-def test_forward_is_value_of_statistics(loss: Any, pool: str, items: tuple[Tensor, Tensor]) -> None:
-    statistics = loss.statistics(*items)
+@every_loss
+def test_forward_is_value_of_statistics(call: str) -> None:
+    loss = build(call)
+    statistics = loss.statistics(*ordinary())
     assert statistics.shape[-1] == loss.size
-    loss.pool = pool
-    expected = loss.value(statistics).mean() if pool == "item" else loss.value(statistics.sum((0, 1)))
-    torch.testing.assert_close(loss(*items), expected)
+    if call in PER_ITEM:
+        torch.testing.assert_close(loss(*ordinary()), loss.value(statistics).mean())
+    torch.testing.assert_close(pooled(call)(*ordinary()), loss.value(statistics.flatten(0, -2).sum(0)))
+
+
+# All but those that treat every item by itself before they sum: remove its mean, filter it, or scale it.
+ONE_LONG_SIGNAL = [
+    call for call in LOSSES if call.startswith("time.") and not ("SDR" in call or call == "time.SNRLoss()")
+]
+
+
+@pytest.mark.parametrize("call", ONE_LONG_SIGNAL)
+def test_a_batch_pooled_is_one_long_signal(call: str) -> None:
+    input, target = ordinary()
+    value, *gradients = evaluate(pooled(call), input, target)
+    expected, *references = evaluate(build(call), input.view(-1), target.view(-1))
+    torch.testing.assert_close(value, expected)
+    for gradient, reference in zip(gradients, references, strict=True):
+        torch.testing.assert_close(gradient.view(-1), reference)

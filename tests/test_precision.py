@@ -1,0 +1,69 @@
+"""Half precision is computed in float32, float64 stays float64, and autocast changes nothing."""
+
+import pytest
+import torch
+
+from tests.hostile_pairs import EVERY_INPUT, EVERY_TARGET, PAIRS, cases_where
+from tests.loss_calls import build, evaluate, every_loss, ordinary, values_of
+
+
+@every_loss
+def test_float64_stays_float64_and_is_finite_on_every_pair(call: str) -> None:
+    results = evaluate(values_of(call), EVERY_INPUT, EVERY_TARGET)
+    assert {result.dtype for result in results} == {torch.float64}
+    assert [cases_where(~result.isfinite()) for result in results] == [[], [], []]
+
+
+# float16 is the one whose narrow range makes silence of 1e-9, and infinity of large gradients.
+@every_loss
+def test_float16_is_finite_on_every_pair(call: str) -> None:
+    value, *gradients = evaluate(values_of(call), EVERY_INPUT.half(), EVERY_TARGET.half())
+    assert value.dtype == torch.float32
+    assert cases_where(~value.isfinite()) == []
+    # Infinite only where float16 holds no number so large, as the exact gradients below: gradient scaling sees it.
+    assert [cases_where(gradient.isnan()) for gradient in gradients] == [[], []]
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("case", ["noise", "silent input", "silent target", "both 1e4"])
+def test_half_precision_is_computed_in_float32(call: str, case: str, dtype: torch.dtype) -> None:
+    loss = build(call)
+    input, target = (signal.to(dtype) for signal in PAIRS[case])
+    value, *gradients = evaluate(loss, input, target)
+    expected, *exact = evaluate(loss, input.float(), target.float())
+    assert torch.equal(value, expected)
+    for gradient, reference in zip(gradients, exact, strict=True):
+        assert torch.equal(gradient, reference.to(dtype))
+
+
+# What autocast could change does not depend on the level.
+@every_loss
+@pytest.mark.parametrize("case", ["noise", "silent input", "silent target", "identical"])
+def test_autocast_changes_nothing(call: str, case: str) -> None:
+    loss = build(call)
+    signals = [signal.float().requires_grad_() for signal in PAIRS[case]]
+    expected, *gradients = evaluate(loss, *signals)
+    with torch.autocast("cpu", torch.bfloat16):
+        value = loss(*signals)
+    value.backward()
+    assert value.dtype == torch.float32
+    assert torch.equal(value, expected)
+    assert [torch.equal(signal.grad, gradient) for signal, gradient in zip(signals, gradients, strict=True)] == [
+        True,
+        True,
+    ]
+
+
+@every_loss
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
+def test_moving_a_loss_to_another_precision_does_not_move_its_value(call: str, dtype: torch.dtype) -> None:
+    loss = build(call)
+    signals = [signal.float() for signal in ordinary()]
+    expected = loss(*signals)
+    moved = loss.to(dtype)(*signals)
+    assert moved.dtype == torch.float32
+    torch.testing.assert_close(moved, expected, rtol=1e-6, atol=0)
+    exact = loss(*(signal.double() for signal in signals))
+    assert exact.dtype == torch.float64
+    torch.testing.assert_close(exact, expected.double(), rtol=1e-4, atol=1e-5)

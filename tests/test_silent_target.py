@@ -1,0 +1,48 @@
+"""A silent target means one thing for every loss: the prediction is led towards silence, and rests there."""
+
+import math
+
+import pytest
+from torch import Tensor
+
+from tests.hostile_pairs import silence
+from tests.loss_calls import DECIBELS, LOSSES, build, evaluate, every_loss, is_scale_invariant, noise, some_step_helps
+
+# The flat spectrum of a silent target scaled to the prediction's is as near to it at any level.
+HEARS_LEVELS = [call for call in LOSSES if not is_scale_invariant(call)]
+
+
+def audible() -> Tensor:
+    """Noise with an offset, which is all that the DC loss hears."""
+    return noise(seed=2) + 0.1
+
+
+@pytest.mark.parametrize("call", HEARS_LEVELS)
+def test_a_silent_target_costs_more_the_louder_the_prediction(call: str) -> None:
+    loss = build(call)
+    levels = [0.0, 1e-9, 1e-7, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0]
+    values = [loss(level * audible(), silence()).item() for level in levels]
+    assert all(map(math.isfinite, values))
+    assert values == sorted(values)
+    heard = [values[0], *values[levels.index(1e-3) :]]
+    assert len(set(heard)) == len(heard)
+
+
+@pytest.mark.parametrize("call", HEARS_LEVELS)
+@pytest.mark.parametrize("level", [1e-3, 0.1, 1.0])
+def test_a_silent_target_leads_the_prediction_towards_silence(call: str, level: float) -> None:
+    loss = build(call)
+    input = level * audible()
+    value, gradient, _ = evaluate(loss, input, silence())
+    along = (gradient * input).sum()
+    assert along > 0  # the loss falls when the prediction is turned down
+    assert loss((1 - 1e-3) * input, silence()) < value
+    assert some_step_helps(loss, gradient, input, silence())
+
+
+@every_loss
+def test_a_silent_target_and_a_silent_prediction_are_at_rest(call: str) -> None:
+    value, gradient, _ = evaluate(build(call), silence().float(), silence().float())
+    assert not gradient.any()
+    if call not in DECIBELS:
+        assert value <= 1e-6 if is_scale_invariant(call) else value == 0
