@@ -15,7 +15,7 @@ def _count(error: Tensor) -> Tensor:
     return torch.full_like(error[..., 0], error.shape[-1])
 
 
-def check_eps(loss: Loss, eps: float) -> float:
+def _check_eps(loss: Loss, eps: float) -> float:
     """Raise a `ValueError` unless `eps` is 0 or more."""
     if not eps >= 0:
         raise ValueError(f"{type(loss).__name__}: eps={eps} must not be negative.")
@@ -108,7 +108,7 @@ class _RelativeLoss(Loss):
         self, eps: float = 1e-8, reduction: str = "mean", pool: str = "item", floor_db: float | None = SILENCE_DB
     ) -> None:
         super().__init__(reduction, pool)
-        self.eps = check_eps(self, eps)
+        self.eps = _check_eps(self, eps)
         self.floor_db = floor_db
 
     def _energy(self, energy: Tensor, count: Tensor) -> Tensor:
@@ -209,7 +209,7 @@ class LogCoshLoss(Loss):
         if not a > 0:
             raise ValueError(f"LogCoshLoss: a={a} must be positive.")
         self.a = a
-        self.eps = check_eps(self, eps)
+        self.eps = _check_eps(self, eps)
 
     def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         error = input - target
@@ -243,7 +243,7 @@ class _DistortionRatioLoss(Loss):
     ) -> None:
         super().__init__(reduction, pool)
         self.zero_mean = zero_mean
-        self.eps = check_eps(self, eps)
+        self.eps = _check_eps(self, eps)
         self.floor_db = floor_db
 
     def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""The pages in docs/: their examples run, what they name exists."""
+"""README and the pages in docs/: their examples run, what they name exists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import auraloss
 from scripts.reactions import signal
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 MODULES = (auraloss.base, auraloss.time, auraloss.freq, auraloss.perceptual, auraloss.presets)
 

@@ -53,6 +53,20 @@ def test_draws_are_governed_by_torchs_seed_or_their_own() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_ranks_that_are_seeded_alike_draw_alike_whatever_their_data() -> None:
+    """On the same signals, after others and after other random numbers."""
+    ranks = []
+    for rank in range(2):
+        torch.manual_seed(5)
+        loss = RandomResolutionSTFTLoss()
+        torch.manual_seed(100 + rank)
+        for call in range(3):
+            torch.rand(1 + rank)
+            loss(noise(1, 1, 18_446, seed=10 * rank + call), noise(1, 1, 18_446, seed=50 + call))
+        ranks.append([loss(*pair(18_446)).item() for _ in range(3)])
+    assert ranks[0] == ranks[1]
+
+
 @pytest.mark.parametrize("rate", [1, 3])
 @pytest.mark.parametrize("calls", [0, 1, 2, 3, 4])
 def test_a_restored_loss_continues_its_draws(rate: int, calls: int, tmp_path: Path) -> None:
