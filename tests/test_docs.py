@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,14 +41,45 @@ def test_pages_were_found() -> None:
     assert {"losses.md", "migration.md"} <= {page.name for page in PAGES}
 
 
+def holds(claim: str, printed: str) -> bool:
+    """Whether the numbers and names of a comment, as in ``# 218, 435, 87: at 16 kHz``, are those that were printed."""
+    names = claim.partition(":")[0].strip("() ")
+    if not re.fullmatch(r"[\w./]+(, [\w./]+)*", names):
+        return printed != ""  # a remark
+    numbers = [float(number) for number in re.findall(r"\d+\.?\d*(?:e[+-]?\d+)?", printed)]
+    return all(
+        name in printed
+        if name[0].isalpha()
+        else any(float(name) == pytest.approx(number, rel=1e-3) for number in numbers)
+        for name in names.split(", ")
+    )
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_examples_run_in_the_order_of_the_page(page: Path, published: ModuleType) -> None:
+def test_examples_run_in_the_order_of_the_page_and_print_what_is_beside_them(page: Path, published: ModuleType) -> None:
     """Each from the names of those before it, under the number of its line."""
-    names: dict[str, Any] = {"auraloss": auraloss, "published": published}
+    lines = TEXTS[page].splitlines()
+    checked = []
+
+    def check(*values: object) -> None:
+        line = lines[sys._getframe(1).f_lineno - 1]
+        printed, (_, _, claim) = " ".join(map(str, values)), line.partition("  # ")
+        assert holds(claim, printed), f"{line!r} printed {printed}"
+        checked.append(line)
+
+    names: dict[str, Any] = {"auraloss": auraloss, "published": published, "print": check}
     torch.manual_seed(0)
     for match in re.finditer(r"^```python\n(.*?)^```", TEXTS[page], re.MULTILINE | re.DOTALL):
         before = TEXTS[page].count("\n", 0, match.start(1))
         exec(compile("\n" * before + match[1], str(page), "exec"), names)
+    assert checked == [line for line in lines if line.startswith("print(")] != []
+
+
+def test_a_comment_that_is_wrong_is_found() -> None:
+    assert holds("218, 435, 87: at 16 kHz", "(218, 435, 87)")
+    assert holds("1e5: loud", "tensor(100000.)")
+    assert not holds("218, 435, 88: at 16 kHz", "(218, 435, 87)")
+    assert not holds("loss, mr", "['loss', 'esr']")
 
 
 def test_examples_are_written_down_as_python() -> None:
