@@ -1,40 +1,40 @@
-"""Scores trained models on the test split with all metrics, and writes Table 1: ``python evaluate.py``.
+"""Scores trained models on the test split with all metrics, and writes Table 1 and the report: ``python evaluate.py``.
 
-The runs are data: of each, only a network of models/ and plain values are used (see `models.run`).
+The runs are data: of each, only a network of models/ and plain values are used (see `models.run`). A run that cannot be
+scored is named in the notes and left out, and the exit status is 1. What was scored before is not scored again.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import logging
 import math
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sized
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import hydra
-import torch
 from hydra.errors import CompactHydraException
-from hydra.utils import instantiate
 from omegaconf import DictConfig
-from torch import Tensor
-from tqdm import tqdm
 
-from data import signaltrain
-from data.segments import Block, Blocks
-from data.signaltrain import Recording
 from models import run
-from models.net import Net
-from models.scoring import Score, Unprocessed, render, score
-from scripts import table
+from models.score_cache import Scored
+from models.scoring import Unprocessed
+from scripts import candidates, held_out, scores, table_formats
+from scripts.candidates import Candidate
+from scripts.held_out import HeldOut
+from scripts.score_runs import FAULTS, Bench, Job, complete
 
 log = logging.getLogger(__name__)
 
-SHORTEST = 65_536  # samples; a shorter remainder of a recording joins the segment before it, so that every metric fits
+UNPROCESSED = "unprocessed"
+OF_RUN = ("run", "model", "loss", "seed")
+OF_PART = ("recording", "switch", "peak_reduction", "segment", "start", "samples")
+COLUMNS = (*OF_RUN, *OF_PART, "convention", "metric", "value")  # of scores.csv
 SILENT_DB = -60.0  # an output this far below its target is called silent
+INVERTED = -0.5  # an output of a smaller correlation with its target is called inverted
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")
@@ -43,94 +43,74 @@ def main(cfg: DictConfig) -> None:
         complete = evaluate(cfg)
     except (ValueError, OSError) as error:
         raise CompactHydraException(f"Error: {error}") from error
+    except KeyboardInterrupt:
+        log.error("Interrupted. The runs scored so far are kept; the same command continues.")
+        raise SystemExit(130) from None
     if not complete:
         raise SystemExit(1)
 
 
-@dataclass(frozen=True)
-class Model:
-    """A network to be scored; runs that differ in the seed alone share a name."""
-
-    run: str
-    name: str
-    seed: str
-    net: Net
-
-
 def evaluate(cfg: DictConfig) -> bool:
-    """Writes scores.csv and table1.{md,csv,json}; false if a run had to be left out."""
+    """Writes scores.csv, evaluation.json, the tables and the report; false if anything had to be left out."""
     folders = run.find_runs(cfg.runs)
-    notes: list[str] = []
-    sources: set[Source] = set()
-    nets: dict[Path, Net] = {}
-    configs: dict[Path, dict[str, Any]] = {}
-    for folder in folders:
-        try:
-            config = run.read_config(folder)
-            if not cfg.get("data"):
-                sources.add(trained_on(folder, config))
-            nets[folder] = run.load_net(folder, cfg.checkpoint)
-            configs[folder] = config
-        except run.RunError as error:
-            notes.append(f"{folder} is left out: {error}")
-    complete = not notes
-    if not nets:
-        raise ValueError("none of the runs can be scored:\n" + "\n".join(notes))
-    names = model_names(configs)
-    models = [Model(table.UNPROCESSED, table.UNPROCESSED, "", Unprocessed())]
-    for folder, net in nets.items():
-        models.append(Model(str(folder), names[folder], str(configs[folder].get("seed", "")), net))
-        if (state := run.read_status(folder)["state"]) != "finished":
-            notes.append(f"{folder} is {state}: its {cfg.checkpoint} checkpoint so far is scored.")
-
-    recordings, root = test_recordings(cfg, sources)
-    minutes = sum(recording.seconds for recording in recordings) / 60
-    notes.append(f"Test split: {root}, {len(recordings)} recordings, {minutes:.1f} minutes, all of it scored.")
-    rows = score_models(cfg, models, recordings, notes)
-
     out = Path(cfg.out) if cfg.out else results_folder(folders)
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / "scores.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    print(table.write(out, rows, notes))
+    left_out: dict[Path, str] = {}
+
+    found: list[Candidate] = []
+    for folder in folders:
+        with leaving_out(folder, left_out):
+            found.append(candidates.candidate(folder, cfg.checkpoint, source_needed=not cfg.get("data")))
+    require(found, left_out)
+    if cfg.get("data"):
+        split = held_out.named(cfg.data)
+    else:
+        split = held_out.of(held_out.most_common(c.source for c in found if c.source is not None))
+
+    bench = Bench(cfg.conventions, split, cfg.eval_length, cfg.device)
+    jobs: dict[Path, tuple[Candidate, Job]] = {}
+    for c in found:
+        with leaving_out(c.folder, left_out):
+            candidates.check_data(c, split)
+            job = bench.job(str(c.folder), c.folder / "scores", cfg.checkpoint, c.weights)
+            job.net = candidates.load(c, cfg.checkpoint, split) if job.missing else None
+            jobs[c.folder] = c, job
+    require(jobs, left_out)
+
+    unprocessed = bench.job(UNPROCESSED, out / "scores", UNPROCESSED, "")
+    unprocessed.net = Unprocessed()
+    faults = complete(bench, [unprocessed, *(job for _, job in jobs.values())])
+    if UNPROCESSED in faults:  # not a run's fault, but that of the data or a metric
+        raise ValueError(f"the unprocessed input cannot be scored: {faults[UNPROCESSED]}")
+    scored: list[tuple[Candidate, Scored]] = []
+    for c, job in jobs.values():
+        with leaving_out(c.folder, left_out):
+            if job.label in faults:
+                raise faults[job.label]
+            scored.append((c, job.scored))
+    require(scored, left_out)
+
+    write_scores(out, scored, unprocessed.scored)
+    write_evaluation(out, cfg, bench, scored, left_out)
+    print(table_formats.write(out, scores.read(out)))
     log.info("Results are in %s", out)
-    return complete
+    return (not cfg.report or write_report(out)) and not left_out
 
 
-def score_models(
-    cfg: DictConfig, models: list[Model], recordings: list[Recording], notes: list[str]
-) -> list[dict[str, Any]]:
-    """The rows of scores.csv; adds a note for a model that has collapsed to silence."""
-    torch.backends.cudnn.allow_tf32 = False  # a score is that of float32 on every device
-    automatic = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(automatic if cfg.device == "auto" else cfg.device)
-    conventions = {
-        convention: {name: instantiate(metric).to(device) for name, metric in metrics.items()}
-        for convention, metrics in cfg.conventions.items()
-    }
-    shortest = min(block.frames for block in Blocks(recordings, cfg.eval_length, minimum=SHORTEST).blocks)
-    rows = []
-    for model in tqdm(models, desc="Scoring", unit="model"):
-        levels = _Levels()
-        for item in score(rendered(model, recordings, cfg.eval_length, device, levels), conventions, shortest):
-            rows.append(row(model, item))
-        if levels.difference_db < SILENT_DB:
-            notes.append(f"{model.run} has collapsed to silence: {-levels.difference_db:.0f} dB below the target.")
-    return rows
+@contextmanager
+def leaving_out(folder: Path, left_out: dict[Path, str]) -> Iterator[None]:
+    """Notes why a run cannot be scored, so that it does not cost the others their scores."""
+    try:
+        yield
+    except FAULTS as error:
+        left_out[folder] = str(error) or type(error).__name__
+        log.warning("%s is left out: %s", folder, left_out[folder])
 
 
-def rendered(
-    model: Model, recordings: list[Recording], length: int, device: torch.device, levels: _Levels
-) -> Iterator[tuple[Block, Tensor, Tensor]]:
-    """The output of a network for every block of the recordings, with its target."""
-    net = model.net.to(device)
-    blocks = Blocks(recordings, length, net.context, SHORTEST)
-    for index, block in enumerate(tqdm(blocks.blocks, desc=model.run, unit="segment", leave=False)):
-        output, target = render(net, blocks[index], device)
-        levels.add(output, target)
-        yield block, output, target
+def require(rest: Sized, left_out: dict[Path, str]) -> None:
+    """Raises a ValueError that names the faults of all runs if none is left."""
+    if not rest:
+        reasons = "\n".join(f"{folder}: {reason}" for folder, reason in left_out.items())
+        raise ValueError(f"none of the runs can be scored:\n{reasons}")
 
 
 def results_folder(folders: list[Path]) -> Path:
@@ -139,88 +119,75 @@ def results_folder(folders: list[Path]) -> Path:
     return studies.pop() / "results" if len(studies) == 1 else Path("results")
 
 
-class Source(NamedTuple):
-    """The data of a training."""
-
-    root: str
-    sample_rate: int  # Hz
-    channels: int
-
-
-def trained_on(folder: Path, config: Mapping[str, Any]) -> Source:
-    """The data of a run, from plain values of its configuration: nothing that it names is called."""
-    data = config.get("data")
-    values = [data.get(field) if isinstance(data, dict) else None for field in Source._fields]
-    if [type(value) for value in values] != [str, int, int]:
-        raise run.RunError(
-            f"{folder / 'config.yaml'}: data.root, data.sample_rate and data.channels do not say what it was trained "
-            "on; name the data to test on, e.g. data=signaltrain data.root=…"
-        )
-    return Source(*values)  # type: ignore[arg-type]
+def write_scores(out: Path, scored: list[tuple[Candidate, Scored]], unprocessed: Scored) -> None:
+    """Writes scores.csv: one row for each run, part of the audio, convention and metric."""
+    labels = candidates.labels([c for c, _ in scored])
+    models = [([UNPROCESSED, UNPROCESSED, "", ""], unprocessed)]
+    models += [([str(c.folder), labels[c.folder], c.loss, c.seed], of_run) for c, of_run in scored]
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow(COLUMNS)
+    for model, of_model in models:
+        for score in (score for of_metric in of_model.scores.values() for score in of_metric):
+            switch, _, peak_reduction = score.setting.partition("__")
+            place = [score.recording, switch, peak_reduction, score.segment, score.start, score.samples]
+            writer.writerow([*model, *place, score.convention, score.metric, score.value])
+    out.mkdir(parents=True, exist_ok=True)
+    run.replace_file(out / "scores.csv", stream.getvalue())
 
 
-def test_recordings(cfg: DictConfig, sources: set[Source]) -> tuple[list[Recording], str]:
-    """The test split that the command names, or else the one of the data set on which all runs were trained."""
-    if cfg.get("data"):
-        module = instantiate(cfg.data)
-        module.prepare_data()
-        return module.found["test"], str(cfg.data.root)
-    if len(sources) > 1:
-        raise ValueError(
-            f"the runs were trained on different data: {', '.join(map(str, sorted(sources)))}. "
-            f"Name the data to test on, e.g. data=signaltrain data.root=…"
-        )
-    source = next(iter(sources))
-    try:
-        return signaltrain.recordings(*source)["test"], source.root
-    except ValueError as error:
-        raise ValueError(
-            f"{error}\nThe runs were trained on {source.root}. Name where it lies now: data=signaltrain data.root=…; "
-            "data=synthetic or data=synthetic_small write the embedded set again."
-        ) from error
-
-
-class _Levels:
-    """Energy of output and target over the test split."""
-
-    def __init__(self) -> None:
-        self.output = self.target = 0.0
-
-    def add(self, output: Tensor, target: Tensor) -> None:
-        self.output += float(output.double().square().sum())
-        self.target += float(target.double().square().sum())
-
-    @property
-    def difference_db(self) -> float:
-        return 10 * math.log10(max(self.output, 1e-30) / max(self.target, 1e-30))
-
-
-def model_names(configs: Mapping[Path, Mapping[str, Any]]) -> dict[Path, str]:
-    """A name for each run, shared by runs that differ in the seed alone.
-
-    It is that of the loss. Where one loss stands for different models, it is the run's name without the seed
-    (``l1-channels8`` for ``l1-seed2-channels8``), and the study's name is added where that is not enough.
-    """
-    own = ("seed", "name", "study", "logger")
-    kinds = {
-        folder: json.dumps({key: value for key, value in config.items() if key not in own}, sort_keys=True, default=str)
-        for folder, config in configs.items()
+def write_evaluation(
+    out: Path, cfg: DictConfig, bench: Bench, scored: list[tuple[Candidate, Scored]], left_out: dict[Path, str]
+) -> None:
+    """Writes evaluation.json: what was scored, on what, and what to know of it."""
+    labels = candidates.labels([c for c, _ in scored])
+    split = bench.split
+    document = {
+        "root": split.source.root,
+        "sample_rate": split.source.sample_rate,
+        "channels": split.source.channels,
+        "eval_length": cfg.eval_length,
+        "checkpoint": cfg.checkpoint,
+        "trained_settings": split.trained_settings,
+        "runs": [dict(zip(OF_RUN, [str(c.folder), labels[c.folder], c.loss, c.seed], strict=True)) for c, _ in scored],
+        "left_out": [{"run": str(folder), "reason": reason} for folder, reason in left_out.items()],
+        "notes": notes(cfg.checkpoint, split, scored, left_out),
+        "metrics": bench.description(),
     }
-    short = {folder: re.sub(r"-seed\d+", "", folder.name) for folder in configs}
-    choices = {folder: config.get("choices") for folder, config in configs.items()}
-    losses = {f: str(choice.get("loss")) if isinstance(choice, dict) else short[f] for f, choice in choices.items()}
-    for names in (losses, short, {folder: f"{folder.parent.name}/{name}" for folder, name in short.items()}):
-        if len(set(names.values())) == len({(names[folder], kinds[folder]) for folder in names}):
-            return names
-    return {folder: str(folder) for folder in configs}
+    run.replace_file(out / "evaluation.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
-def row(model: Model, item: Score) -> dict[str, Any]:
-    """A row of scores.csv."""
-    values = asdict(item)
-    switch, _, peak_reduction = values.pop("setting").partition("__")
-    of_model = {"run": model.run, "model": model.name, "seed": model.seed}
-    return {**of_model, "switch": switch, "peak_reduction": peak_reduction, **values}
+def notes(
+    checkpoint: str, split: HeldOut, scored: list[tuple[Candidate, Scored]], left_out: dict[Path, str]
+) -> list[str]:
+    """What a reader of the tables has to know."""
+    said = [f"{folder} is left out: {reason}" for folder, reason in left_out.items()]
+    for c, of_run in scored:
+        if (state := run.read_status(c.folder)["state"]) != "finished":
+            said.append(f"{c.folder} is {state}: its {checkpoint} checkpoint so far is scored.")
+        if of_run.level_db < SILENT_DB:
+            said.append(f"{c.folder} has collapsed to silence: {-of_run.level_db:.0f} dB below the target.")
+        if of_run.correlation < INVERTED:
+            said.append(
+                f"{c.folder} is inverted in polarity: its correlation with the target is {of_run.correlation:.2f}. "
+                "A loss on magnitudes cannot tell; those on the waveform count it as an error."
+            )
+        for (convention, metric), of_metric in of_run.scores.items():
+            if bad := sum(not math.isfinite(score.value) for score in of_metric):
+                said.append(f"{c.folder}: {convention}.{metric} is not finite in {bad} of {len(of_metric)} rows.")
+    return [*said, split.note]
+
+
+def write_report(out: Path) -> bool:
+    """Makes the report of the results; false if it cannot be made."""
+    from scripts.report import build
+
+    try:
+        log.info("The report is %s", build.write(out))
+    except (ValueError, OSError) as error:
+        log.error("The report could not be made: %s", error)
+        return False
+    return True
 
 
 if __name__ == "__main__":

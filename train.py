@@ -28,6 +28,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from data.datamodule import AudioDataModule
+from data.fingerprint import fingerprint
 from models import run
 from models.callbacks import Examples, MetricsFile, TrainingBar
 from models.memory import physical_bytes, saved_bytes
@@ -116,20 +118,22 @@ def train(cfg: DictConfig, folder: Path) -> None:
     if trainer.strategy.root_device.type == "cpu":
         check_memory(net, trial_loss, cfg)
     last = checkpoints / "last.ckpt"
+    details: dict[str, Any] = {}
     if first_process:
         if last.exists():
             log.info("Continuing %s", folder)
+        details = recorded_split(folder, data, continued=last.exists())
         run.write_config(folder, config)
-        run.write_status(folder, "running")
+        run.write_status(folder, "running", **details)
     started = time.time()
-    state, details = "interrupted", {}
+    state = "interrupted"
     try:
         if logger:
             logger.log_hyperparams(config)
         trainer.fit(system, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
         state = "finished"
     except Exception as error:
-        state, details = "failed", {"error": f"{type(error).__name__}: {error}"}
+        state, details["error"] = "failed", f"{type(error).__name__}: {error}"
         raise
     finally:
         if first_process:
@@ -161,6 +165,17 @@ def is_finished(folder: Path, config: dict[str, Any]) -> bool:
         )
     before, now = ((side["trainer"].get("max_epochs"), side["trainer"].get("max_time")) for side in (old, config))
     return run.read_status(folder)["state"] == "finished" and before == now
+
+
+def recorded_split(folder: Path, data: AudioDataModule, continued: bool) -> dict[str, str]:
+    """The fingerprint of the test split at the start of a training, by which evaluate.py knows whether it has changed.
+
+    A continued training keeps the one of its start, or none.
+    """
+    if continued:
+        return {key: value for key, value in run.read_status(folder).items() if key == "test_split"}
+    data.prepare_data()  # Lightning's own call finds it done
+    return {"test_split": fingerprint(data.found["test"])}
 
 
 def _fixed(section: str, values: Any) -> Any:

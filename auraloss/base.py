@@ -105,6 +105,10 @@ class Loss(Constants):
 
     size: int
     """How many statistics there are per item and channel."""
+    score_sign: int = 1
+    """−1 for a loss that is the negative of a score, which an evaluation shows in its natural sign."""
+    unit: str = ""
+    """Unit of the loss, `"dB"` or none."""
     _value: Callable[..., Tensor]
     """The loss from its statistics, `size` tensors `[*]` → `[*]`."""
 

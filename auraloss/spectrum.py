@@ -55,13 +55,22 @@ def spectrum(signal: Tensor, window: Tensor, fft_size: int, hop_size: int, eps: 
         - signal: `(rows, T)`, `T > fft_size // 2`.
         - output: two tensors `(rows, frames, fft_size // 2 + 1)`, complex and real.
     """
-    samples, length = signal.shape[-1], window.numel()
-    before = fft_size // 2 - (fft_size - length) // 2
-    last = (frame_count(samples, fft_size, hop_size) - 1) * hop_size - before
-    padding = (before, max(last + length - samples, 0))
-    padded = torch.nn.functional.pad(signal, padding, mode="reflect")
+    padded = torch.nn.functional.pad(
+        signal, frame_padding(signal.shape[-1], window.numel(), fft_size, hop_size), mode="reflect"
+    )
     transform, magnitude = _Spectrum.apply(padded, window, fft_size, hop_size, eps)
     return transform, magnitude
+
+
+def frame_padding(samples: int, length: int, fft_size: int, hop_size: int) -> tuple[int, int]:
+    """Samples by which a signal is reflected at its start and at its end: as far as windows of this length reach.
+
+    >>> frame_padding(samples=16, length=4, fft_size=8, hop_size=4)
+    (2, 2)
+    """
+    before = fft_size // 2 - (fft_size - length) // 2
+    last = (frame_count(samples, fft_size, hop_size) - 1) * hop_size - before
+    return before, max(last + length - samples, 0)
 
 
 class _Spectrum(torch.autograd.Function):

@@ -19,6 +19,15 @@ CACHE_BINS = 2**19
 """A CPU computes as many items at once as have this many bins: their magnitudes, 2 MB, stay in its cache."""
 
 
+def audible(input: Tensor, target: Tensor) -> Tensor:
+    """The input; where it is 0 the target at −160 dB, so that silence has a phase, and with it a gradient.
+
+    >>> audible(torch.tensor([0.5, 0.0]), torch.tensor([1.0, 1.0]))
+    tensor([5.0000e-01, 1.0000e-08])
+    """
+    return input.addcmul((input == 0).to(input), target.detach(), value=1e-8)
+
+
 class SpectralLoss(Loss):
     """A weighted sum of four terms, averaged over resolutions; what all STFT losses share.
 
@@ -194,15 +203,10 @@ class STFTLoss(SpectralLoss):
 
     def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         samples = input.shape[-1]
-        if samples <= self.fft_size // 2:
-            raise ValueError(
-                f"{type(self).__name__}: fft_size={self.fft_size} needs more than {self.fft_size // 2} "
-                f"samples, got {samples}."
-            )
+        self.check_length(samples)
         if self.prefilter is not None:
             input, target = self.prefilter(input, target)
-        # Where the input is 0 it is taken as the target at −160 dB: silence gets a phase, and with it a gradient.
-        input = input.addcmul((input == 0).to(input), target.detach(), value=1e-8)
+        input = audible(input, target)
         x, y = input.reshape(-1, samples), target.reshape(-1, samples)
         rows = len(x)
         if x.device.type == "cpu":
@@ -210,6 +214,14 @@ class STFTLoss(SpectralLoss):
             rows = max(1, CACHE_BINS // bins)
         parts = [self._row_statistics(*pair) for pair in zip(x.split(rows), y.split(rows), strict=True)]
         return torch.cat(parts).view(*input.shape[:-1], -1).unbind(-1)
+
+    def check_length(self, samples: int) -> None:
+        """Raise a `ValueError` if a signal is too short to be reflected at its ends."""
+        if samples <= self.fft_size // 2:
+            raise ValueError(
+                f"{type(self).__name__}: fft_size={self.fft_size} needs more than {self.fft_size // 2} "
+                f"samples, got {samples}."
+            )
 
     def _row_statistics(self, x: Tensor, y: Tensor) -> Tensor:
         """Statistics of signals `(rows, T)`, in the order of `SpectralLoss`."""
@@ -221,14 +233,23 @@ class STFTLoss(SpectralLoss):
             silent = torch.minimum(x_mag, y_mag) <= 1.000001 * self.eps**0.5  # the floor, whatever its rounding
             phase = torch.where(silent, 1, x_spectrum * y_spectrum.conj()).angle().square().sum((-2, -1))
         if self.filterbank is not None:
-            bank = self.filterbank.to(x)
-            x_mag, y_mag = (sum_into_bands(magnitude, bank, self._blocks) for magnitude in (x_mag, y_mag))
+            x_mag, y_mag = self.bands(x_mag), self.bands(y_mag)
         if self.scale_invariance:
             scale = (x_mag * y_mag).sum((-2, -1), keepdim=True) / y_mag.square().sum((-2, -1), keepdim=True)
             y_mag = y_mag * scale
-        terms = (bool(self.w_sc), bool(self.w_log_mag), bool(self.w_lin_mag))
-        sums = Distances.apply(x_mag, y_mag, self.mag_distance == "L2", self._shift, *terms)
+        sums = Distances.apply(x_mag, y_mag, *self.distance)
         return torch.cat([sums, torch.stack([bin_count(x_mag), phase, phases], -1)], -1)
+
+    @property
+    def distance(self) -> tuple[bool, float, bool, bool, bool]:
+        """What `Distances` needs to know: the distance, what to add for the logarithm, and the terms to compute."""
+        return self.mag_distance == "L2", self._shift, bool(self.w_sc), bool(self.w_log_mag), bool(self.w_lin_mag)
+
+    def bands(self, magnitude: Tensor) -> Tensor:
+        """Magnitudes summed into bands if there is a filterbank, `[*, bins]` → `[*, bands]`."""
+        if self.filterbank is None:
+            return magnitude
+        return sum_into_bands(magnitude, self.filterbank.to(magnitude), self._blocks)
 
 
 class MelSTFTLoss(STFTLoss):

@@ -230,6 +230,8 @@ class _DistortionRatioLoss(Loss):
     """
 
     size = 4
+    score_sign = -1
+    unit = "dB"
     scaled_signal: bool
     scaled_residual: bool
 

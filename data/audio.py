@@ -1,5 +1,6 @@
 """Audio files: the one place of the study that reads and writes them."""
 
+import io
 import os
 import struct
 from pathlib import Path
@@ -87,6 +88,26 @@ def write(path: str | Path, audio: np.ndarray, sample_rate: int) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def encode_flac(audio: np.ndarray, sample_rate: int) -> bytes:
+    """The bytes of a FLAC file of 16 bits; equal audio gives equal bytes.
+
+    Args:
+        audio: (samples,) or (channels, samples), within ±1
+        sample_rate: in Hz
+
+    Raises:
+        ValueError: for audio beyond ±1, which FLAC would clip, or that is NaN.
+    """
+    if audio.ndim not in (1, 2):
+        raise ValueError(f"audio must be (samples,) or (channels, samples), not {audio.shape}")
+    peak = float(np.abs(audio).max(initial=0))
+    if not peak <= 1:
+        raise ValueError(f"FLAC holds samples within ±1, the largest here is {peak:.4g}: scale the audio down first.")
+    file = io.BytesIO()
+    soundfile.write(file, audio.T, sample_rate, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
 
 
 def _wav_data_bytes(path: str | Path) -> tuple[int, int]:

@@ -7,14 +7,12 @@ Switch is 0 (compress) or 1 (limit), peak reduction 0 … 100; the device may ha
 Source of the layout: Colburn and Hawley, "SignalTrain LA2A Dataset" 1.1 (2020), doi:10.5281/zenodo.3824876.
 """
 
-import json
 import math
 import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from data import audio
+from data import audio, known_files
 
 SPLITS = {"train": "Train", "val": "Val", "test": "Test"}
 
@@ -110,10 +108,10 @@ def check_content(found: dict[str, list[Recording]], cache: str | Path | None = 
     Raises:
         ValueError: names every file with NaN or infinity, where the first is and how many there are.
     """
-    cache = Path(cache) if cache else _user_cache()
-    known = _load_cache(cache)
+    cache = Path(cache) if cache else known_files.user_cache("checked_audio")
+    known = known_files.load(cache)
     files = {path: r for split in found.values() for r in split for path in (r.input, r.target)}
-    stamps = {path: _stamp(path) for path in files}
+    stamps = {path: known_files.stamp(path) for path in files}
     contents = {
         path: Content(known[str(path)][2], 0, -1)
         for path, stamp in stamps.items()
@@ -123,7 +121,7 @@ def check_content(found: dict[str, list[Recording]], cache: str | Path | None = 
     if fresh:
         contents |= _scan_all(fresh)
         clean = {str(p): [*stamps[p], contents[p].peak] for p in fresh if not contents[p].bad}
-        _save_cache(cache, known | clean)
+        known_files.save(cache, known | clean)
     problems = []
     for path, recording in files.items():
         _, bad, first = contents[path]
@@ -309,31 +307,3 @@ def _scan(path: Path) -> Content:
             low = high = float(np.max(np.abs(block), where=finite, initial=0))
         peak = max(peak, -low, high)
     return Content(peak, bad, first_bad)
-
-
-def _user_cache() -> Path:
-    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(folder) / "auraloss-study" / "checked_audio.json"
-
-
-def _stamp(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
-
-
-def _load_cache(cache: Path) -> dict[str, list]:
-    """Size, time of change and peak of the files found clean, by path."""
-    try:
-        entries = json.loads(cache.read_text()).items()
-    except (OSError, ValueError, AttributeError):  # none yet, or damaged: the files are looked at again
-        return {}
-    return {path: entry for path, entry in entries if isinstance(entry, list) and len(entry) == 3}
-
-
-def _save_cache(cache: Path, known: dict[str, list]) -> None:
-    """Remember clean files that still exist."""
-    part = cache.with_name(f"{cache.name}.{os.getpid()}.part")
-    with suppress(OSError):  # a folder that cannot be written only makes the next start slower
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps({path: entry for path, entry in known.items() if os.path.exists(path)}))
-        part.replace(cache)

@@ -4,7 +4,8 @@
     checkpoints/best.ckpt   weights of the epoch with the best validation score
     checkpoints/last.ckpt   weights, optimizer and progress after the last whole epoch
     metrics.csv             one row an epoch
-    status.json             running, interrupted, failed or finished; versions; duration
+    status.json             running, interrupted, failed or finished; versions; duration; fingerprint of the test split
+    scores/                 what evaluate.py has scored already (`models.score_cache`)
 
 A run is data, not code. Reading one, also a stranger's, imports nothing but the modules of this package, constructs
 nothing but a network from plain numbers, and reads tensors with ``weights_only=True``.
@@ -39,7 +40,7 @@ class RunError(ValueError):
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """Writes ``config.yaml``; the values have to be plain (`yaml.safe_dump` refuses others)."""
-    _write(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+    replace_file(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def write_status(folder: Path, state: str, **details: Any) -> None:
     """Writes ``status.json``; `state` is running, interrupted, failed or finished."""
-    _write(folder / "status.json", json.dumps({"state": state, **details}, indent=2) + "\n")
+    replace_file(folder / "status.json", json.dumps({"state": state, **details}, indent=2) + "\n")
 
 
 def read_status(folder: Path) -> dict[str, Any]:
@@ -104,6 +105,14 @@ def build_net(spec: Any) -> Net:
         raise RunError(f"model: {target} does not accept {options}: {error}") from error
 
 
+def checkpoint_file(folder: Path, checkpoint: str) -> Path:
+    """The file of a run's checkpoint, ``"best"`` or ``"last"``; raises `RunError` if there is none."""
+    file = folder / "checkpoints" / f"{checkpoint}.ckpt"
+    if not file.is_file():
+        raise RunError(f"{file}: missing; the training has not finished an epoch yet")
+    return file
+
+
 def load_net(folder: Path, checkpoint: str = "best") -> Net:
     """Loads the trained network of a run, on the CPU and in evaluation mode.
 
@@ -115,13 +124,11 @@ def load_net(folder: Path, checkpoint: str = "best") -> Net:
         RunError: if the configuration or the checkpoint is missing, damaged, or does not fit the other.
     """
     net = build_net(read_config(folder).get("model"))
-    file = folder / "checkpoints" / f"{checkpoint}.ckpt"
+    file = checkpoint_file(folder, checkpoint)
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
         weights = {key.removeprefix(_NET_PREFIX): value for key, value in state.items() if key.startswith(_NET_PREFIX)}
         net.load_state_dict(weights)
-    except FileNotFoundError as error:
-        raise RunError(f"{file}: missing; the training has not finished an epoch yet") from error
     except (
         UnpicklingError,
         BadZipFile,
@@ -159,8 +166,11 @@ def find_runs(runs: Any) -> list[Path]:
     return list(folders)
 
 
-def _write(file: Path, text: str) -> None:
-    """Replaces a file in one step, so that an interruption leaves the old or the new one."""
+def replace_file(file: Path, text: str) -> None:
+    """Writes a file in one step, so that an interruption leaves the old or the new one."""
     partial = file.with_name(f".{file.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(file)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)

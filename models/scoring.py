@@ -2,16 +2,20 @@
 
 A metric is a loss that has ``statistics(output, target)``, sums over the samples of each item and channel, and
 ``value(sums)``. Its ``pool`` says what a row stands for: for ``"item"`` one block; for ``"batch"`` a group of 128
-blocks, whose sums are added first, as in the paper's evaluation with its batches of 128. A metric with ``draw`` (random
-resolutions) is drawn for each row by the row's number, so that every network meets the same draws.
+blocks, whose sums are added first, as in the paper's evaluation with its batches of 128. It may have
+
+- ``score_sign``: −1 for a loss that is the negative of a score; a row is the score itself.
+- ``draw(seed, samples, device)`` (random resolutions): drawn for each row by the row's number, so that every network
+  meets the same draws.
+- ``at(sample_rate)``: the metric for recordings of this rate in Hz.
 
 Blocks are scored one at a time and sums kept in float64, so that no score depends on a batch size or on what came
-before.
+before, nor on which other networks are scored with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +23,9 @@ import torch
 from torch import Tensor
 
 from models.net import Net
+
+Statistics = Callable[[Mapping[str, Any], Tensor, Tensor], Mapping[str, Tensor]]
+"""Computes the statistics of metrics by name, of outputs ``(models, channels, samples)`` and one target."""
 
 GROUP = 128  # blocks in a row of a pooled metric: the batch size of the paper's evaluation
 
@@ -35,6 +42,7 @@ class Score:
     start: int | None  # samples
     samples: int
     value: float
+    model: int = 0  # number of the output, where several are scored at once
 
 
 class Unprocessed(Net):
@@ -58,67 +66,85 @@ def render(net: Net, segment: Any, device: torch.device | str = "cpu") -> tuple[
     return output.float(), net.align(segment.target[None]).to(device)
 
 
+def separately(metrics: Mapping[str, Any], output: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """The statistics of each metric, in float64 on the CPU; `auraloss.together.statistics` is a faster one."""
+    found = {}
+    for name, metric in metrics.items():
+        try:
+            found[name] = metric.statistics(output, target.expand_as(output)).double().cpu()
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    return found
+
+
 @torch.inference_mode()
 def score(
-    pairs: Iterable[tuple[Any, Tensor, Tensor]], conventions: Mapping[str, Mapping[str, Any]], shortest: int
+    pairs: Iterable[tuple[Any, Tensor, Tensor]],
+    conventions: Mapping[str, Mapping[str, Any]],
+    shortest: int,
+    statistics: Statistics = separately,
 ) -> Iterator[Score]:
     """Scores outputs against their targets.
 
     Args:
-        pairs: ``(block, output, target)`` in the order of the split; a block has ``recording`` (with ``id`` and
-        ``setting``),
-            ``number`` and ``start``; output and target have shape ``(1, channels, samples)``.
+        pairs: ``(block, output, target)`` in the order of the split; a block has ``recording`` (with ``id``,
+            ``setting``, ``sample_rate`` and ``target``, its file), ``number`` and ``start``. The output has shape
+            ``(models, channels, samples)``, for every block as many models; the target ``(1, channels, samples)``.
         conventions: metrics by name, by name of the convention.
         shortest: samples of the shortest block; random resolutions are drawn to fit it.
+        statistics: how to compute the statistics of all metrics.
 
     Raises:
         ValueError: if a metric is none that can be scored, or a block is too short for it.
     """
-    metrics = [(convention, name, m) for convention, of in conventions.items() for name, m in of.items()]
-    for convention, name, metric in metrics:
-        if not all(hasattr(metric, needed) for needed in ("statistics", "value", "pool")):
+    metrics = {(convention, name): m for convention, of in conventions.items() for name, m in of.items()}
+    for (convention, name), metric in metrics.items():
+        needed = ("at", "pool") if hasattr(metric, "at") else ("statistics", "value", "pool")
+        if not all(hasattr(metric, attribute) for attribute in needed):
             raise ValueError(
                 f"{convention}.{name}: a metric needs statistics, value and pool, as auraloss.base.Loss has"
             )
     groups: dict[tuple[str, str], _Group] = {}
     for index, (block, output, target) in enumerate(pairs):
         samples = output.shape[-1]
-        for convention, name, metric in metrics:
-            pooled = metric.pool == "batch"
-            number = index // GROUP if pooled else index
-            group = groups.setdefault((convention, name), _Group(number))
-            if pooled and number != group.number:
-                yield group.score(convention, name)
-                group = groups[convention, name] = _Group(number)
-            frozen = metric.draw(number, shortest, output.device) if hasattr(metric, "draw") else metric
-            try:
-                sums = frozen.statistics(output, target).double().cpu()
-            except ValueError as error:
-                raise ValueError(
-                    f"{block.recording.target}, {samples} samples: {convention}.{name}: {error}"
-                ) from error
-            if pooled:
-                group.add(frozen, sums, samples)
-            else:
-                value = float(frozen.value(sums).mean())
-                recording = block.recording
-                yield Score(
-                    convention,
-                    name,
-                    recording.id,
-                    recording.setting,
-                    block.number,
-                    block.start,
-                    samples,
-                    value,
-                )
-    for (convention, name), group in groups.items():
-        if group.samples:
-            yield group.score(convention, name)
+        number = {key: index // GROUP if metric.pool == "batch" else index for key, metric in metrics.items()}
+        frozen = {
+            key: _frozen(metric, number[key], shortest, block.recording.sample_rate, output.device)
+            for key, metric in metrics.items()
+        }
+        try:
+            found = statistics({".".join(key): metric for key, metric in frozen.items()}, output, target)
+        except ValueError as error:
+            raise ValueError(f"{block.recording.target}, {samples} samples: {error}") from error
+        for key, metric in metrics.items():
+            sums = found[".".join(key)]
+            if metric.pool == "batch":
+                if key in groups and number[key] != groups[key].number:
+                    yield from groups.pop(key).scores(*key)
+                groups.setdefault(key, _Group(number[key])).add(frozen[key], sums, samples)
+                continue
+            of, place = block.recording, (block.number, block.start, samples)
+            for model, value in enumerate(_natural(metric, frozen[key].value(sums).flatten(1).mean(1))):
+                yield Score(*key, of.id, of.setting, *place, value, model)
+    for key, group in groups.items():
+        yield from group.scores(*key)
+
+
+def _frozen(metric: Any, number: int, shortest: int, sample_rate: int, device: torch.device) -> Any:
+    """The metric for one row."""
+    if hasattr(metric, "at"):
+        metric = metric.at(sample_rate)
+    return metric.draw(number, shortest, device) if hasattr(metric, "draw") else metric
+
+
+def _natural(metric: Any, values: Tensor) -> list[float]:
+    """Scores from losses: a loss that is the negative of a score changes its sign."""
+    sign = getattr(metric, "score_sign", 1)
+    return [sign * value for value in values.tolist()]
 
 
 class _Group:
-    """The sums of the blocks of one row of a pooled metric."""
+    """The sums of the blocks of one row of a pooled metric, for each model."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -126,11 +152,11 @@ class _Group:
         self.sums: Tensor | None = None
 
     def add(self, metric: Any, sums: Tensor, samples: int) -> None:
-        total = sums.flatten(0, -2).sum(0)
+        total = sums.flatten(1, -2).sum(1)
         self.sums = total if self.sums is None else self.sums + total
         self.metric = metric
         self.samples += samples
 
-    def score(self, convention: str, name: str) -> Score:
-        value = float(self.metric.value(self.sums))
-        return Score(convention, name, "", "", self.number, None, self.samples, value)
+    def scores(self, convention: str, name: str) -> Iterator[Score]:
+        for model, value in enumerate(_natural(self.metric, self.metric.value(self.sums))):
+            yield Score(convention, name, "", "", self.number, None, self.samples, value, model)

@@ -1,12 +1,11 @@
 """Picture of Table 1, ours beside the paper's.
 
-python -m scripts.picture runs/quick/results/scores.csv docs/table1.png
+python -m scripts.picture runs/quick/results docs/table1.png
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -14,42 +13,64 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
 
-from scripts.table import COLUMNS, UNPROCESSED, Table, figure, paper_table, tables
+from scripts import scores
+from scripts.table import COLUMNS, Table, figure, paper_table, tables
+from scripts.table_legend import TIED
 
 WORST = 10  # ratio to the best of a column at which the colour ends
 
 
 def draw(ours: Table, file: Path) -> None:
-    """Two heat maps; the colour of a cell is its ratio to the best model of the column, the best is framed."""
-    picture = Figure(figsize=(11, 3.6), layout="constrained")
+    """Two heat maps; the colour of a cell is its ratio to the best model of the column.
+
+    The best is framed and bold, what cannot be told apart from it has a sign; of the metrics, those of the paper.
+
+    Raises:
+        ValueError: if the table has none of the paper's metrics, or no model has a number in one.
+    """
+    names = [column.name for column in ours.columns if column.name in COLUMNS]
+    if not names:
+        raise ValueError(f"convention {ours.title} has none of the metrics {', '.join(COLUMNS)}")
+    if empty := [name for name in names if ours.best(name) is None]:
+        raise ValueError(f"no model has a number in column {empty[0]}")
+    models = sum(row in ours.runs and ours.losses[row] != "" for row in ours.rows)
+    picture = Figure(figsize=(11, 1.5 + 0.36 * max(models, 6)), layout="constrained")
     panels = picture.subplots(1, 2)
-    for panel, table, title in zip(panels, (ours, paper_table()), ("ours", "the paper's"), strict=True):
-        image = _panel(panel, table)
-        panel.set_title(f"test error, {title}", fontsize=11)
-    picture.colorbar(image, ax=panels, label="ratio to the best of the column", ticks=[1, 2, 5, 10], format="%g×")
+    tied = any(cell.tied for cells in ours.rows.values() for name, cell in cells.items() if name in names)
+    said = f" ({TIED} cannot be told apart from the best)" if tied else ""
+    titles = (f"test error, ours{said}", "test error, the paper's")
+    for panel, table, title in zip(panels, (ours, paper_table()), titles, strict=True):
+        image = _panel(panel, table, names)
+        panel.set_title(title, fontsize=11)
+    label = "ratio to the best of the column"
+    picture.colorbar(image, ax=panels, label=label, ticks=[1, 2, 5, 10], format="%g×")
     picture.savefig(file, dpi=150)
 
 
-def _panel(panel: Axes, table: Table) -> AxesImage:
-    models = [row for row in table.rows if row != UNPROCESSED]
-    values = np.array([[table.rows[row][column] for column in COLUMNS] for row in models])
-    ratios = values / values.min(axis=0)
+def _panel(panel: Axes, table: Table, names: list[str]) -> AxesImage:
+    models = [row for row in table.rows if table.losses.get(row, row) != ""]  # without the unprocessed input
+    cells = [[table.rows[row][name] for name in names] for row in models]
+    values = np.array([[cell.mean for cell in line] for line in cells])
+    ratios = values / np.nanmin(values, axis=0)
     image = panel.imshow(ratios, cmap="cividis_r", norm=LogNorm(1, WORST), aspect="auto")
     for i, j in np.ndindex(*values.shape):
-        best = values[i, j] == values[:, j].min()
+        cell = cells[i][j]
         panel.text(
             j,
             i,
-            figure(COLUMNS[j], float(values[i, j])),
+            f"{TIED if cell.tied else ''}{figure(names[j], cell.mean)}",
             ha="center",
             va="center",
-            fontsize=8.5,
-            weight="bold" if best else "normal",
+            fontsize=8,
+            weight="bold" if cell.best else "normal",
             color="white" if ratios[i, j] > WORST**0.5 else "black",
         )
-    panel.set_xticks(range(len(COLUMNS)), COLUMNS)
-    panel.set_yticks(range(len(models)), models)
+        if cell.best:
+            panel.add_patch(Rectangle((j - 0.47, i - 0.46), 0.94, 0.92, fill=False, edgecolor="black", linewidth=1.4))
+    panel.set_xticks(range(len(names)), names)
+    panel.set_yticks(range(len(models)), models, parse_math=False)
     panel.set(xlabel="error metric (smaller is better)", ylabel="training loss")
     panel.tick_params(length=0)
     return image
@@ -57,15 +78,17 @@ def _panel(panel: Axes, table: Table) -> AxesImage:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Draws Table 1 from the scores that evaluate.py has written.")
-    parser.add_argument("scores", type=Path, help="scores.csv")
+    parser.add_argument("results", type=Path, help="folder that evaluate.py wrote")
     parser.add_argument("picture", type=Path, help="file to write; its suffix (.png, .svg, .pdf) is the format")
     parser.add_argument("--convention", default="standard", help="standard (default) or paper2020")
     options = parser.parse_args()
-    with options.scores.open(newline="") as stream:
-        ours = {table.title: table for table in tables(csv.DictReader(stream))}
-    if options.convention not in ours:
-        parser.error(f"--convention {options.convention}: {options.scores} holds {', '.join(ours)}")
-    draw(ours[options.convention], options.picture)
+    try:
+        ours = {table.title: table for table in tables(scores.read(options.results))}
+        if options.convention not in ours:
+            raise ValueError(f"--convention {options.convention}: {options.results} holds {', '.join(ours)}")
+        draw(ours[options.convention], options.picture)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -1,34 +1,37 @@
-"""Table 1 from the tidy scores: rows the training losses, columns the metrics, one table for each convention.
+"""Table 1 from the scores: rows the training losses, columns the metrics, one table for each convention.
 
-    python -m scripts.table runs/quick/results/scores.csv      prints it again
+A cell is the mean over the test split, each segment weighted by its samples, then over the runs of a model that differ
+in the seed; with its 95 % interval. The best trained model of each column is marked, and so is every other one that
+cannot be told apart from it: see docs/statistics.md.
 
-A cell is the mean over all samples of the test split, then over the runs of a model that differ in the seed. The best
-trained model of each column is marked; all six metrics are errors, so smaller is better (↓).
+    python -m scripts.table runs/quick/results      writes table1.* again and prints it
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import json
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+
+from scripts import significance
+from scripts.scores import UNPROCESSED, Evaluation, Values
 
 # Columns of the paper's table, and its names of the rows by the name of the loss's file in configs/loss.
 COLUMNS = ("L1", "ESR", "Logcosh", "STFT", "MR", "RR")
 ROWS = {"l1": "L1", "esr": "ESR", "logcosh": "Logcosh", "stft": "STFT", "mrstft": "MR", "rrstft": "RR"}
-UNPROCESSED = "unprocessed"
 PAPER = Path(__file__).with_name("paper_table1.csv")
 
 CONVENTIONS = {
-    "standard": "each metric per block of 262,144 samples, then the mean; definitions of the published package 0.4.0, "
-    "with spectral convergence per block, and a silent target taken as −90 dBFS by ESR and DC",
-    "paper2020": "as the paper's numbers were computed: ratios over groups of 128 blocks, STFT 1024/120/600; RR: one "
-    "draw of three resolutions for each group, hops a share of the window (in 2020: of the FFT size)",
+    "standard": "Each metric per block of 262,144 samples, then the mean; definitions of the published package 0.4.0, "
+    "with spectral convergence per block, and a silent target taken as −90 dBFS by ESR and DC.",
+    "paper2020": "As the paper's numbers were computed: ratios over groups of 128 blocks, STFT 1024/120/600; RR: one "
+    "draw of three resolutions for each group, hops a share of the window (in 2020: of the FFT size).",
+    "further": "What else one asks of an emulated device, each metric per block, then the mean.",
 }
 # Where the footnotes apply in the paper's table, by row and column; the whole row without a column.
 MARKS = {("RR", "Logcosh"): "¹", ("ESR", ""): "² ³", ("Logcosh", ""): "²"}
@@ -45,137 +48,192 @@ FOOTNOTES = (
 
 
 @dataclass(frozen=True)
+class Cell:
+    """A mean, and what it allows to say."""
+
+    mean: float
+    interval: significance.Interval | None = None
+    best: bool = False  # of the trained models in its column
+    tied: bool = False  # cannot be told apart from the best
+    p: float | None = None  # of the difference from the best, corrected for the comparisons of the column
+
+    @property
+    def low(self) -> float | None:
+        return self.interval.low if self.interval else None
+
+    @property
+    def high(self) -> float | None:
+        return self.interval.high if self.interval else None
+
+    @property
+    def over(self) -> str:
+        """What the interval covers; "" without one."""
+        return self.interval.over if self.interval else ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric, and how its rows compare."""
+
+    name: str
+    unit: str = ""
+    higher_is_better: bool = False
+    # Corrected p by pair of rows; what could not be tested is not there.
+    p: Mapping[significance.Pair, float] = field(default_factory=dict)
+    tested_over: str = ""  # "segments and seeds", "segments" or "seeds"; "" where nothing could be tested with the best
+
+    @property
+    def heading(self) -> str:
+        """With the unit, and an arrow to where better is."""
+        unit = f" ({self.unit})" if self.unit else ""
+        return f"{self.name}{unit} {'↑' if self.higher_is_better else '↓'}"
+
+
+@dataclass(frozen=True)
 class Table:
-    """Values by row and column, rows in the order of the paper."""
+    """Cells by row and column, rows in the order of the paper."""
 
     title: str
-    columns: tuple[str, ...]
-    rows: Mapping[str, Mapping[str, float]]
+    description: str
+    columns: tuple[Column, ...]
+    rows: Mapping[str, Mapping[str, Cell]]
     runs: Mapping[str, int]  # how many runs each row is the mean of; empty for the paper's table
+    losses: Mapping[str, str]  # name of the training loss of each row; empty for the paper's table
     marks: Mapping[tuple[str, str], str] = field(default_factory=dict)  # footnotes by row and column, "" for the row
 
-    def best(self, column: str) -> str:
-        """The row of the smallest value, the unprocessed input aside."""
-        trained = [row for row in self.rows if row != UNPROCESSED] or list(self.rows)
-        return min(trained, key=lambda row: (math.isnan(self.rows[row][column]), self.rows[row][column]))
+    def column(self, name: str) -> Column:
+        return next(column for column in self.columns if column.name == name)
+
+    def best(self, column: str) -> str | None:
+        """The row of the best trained model; None if no model has a number."""
+        return next((row for row, cells in self.rows.items() if cells[column].best), None)
+
+    def part(self, *names: str) -> Table:
+        """Some columns of it."""
+        return Table(
+            self.title,
+            self.description,
+            tuple(column for column in self.columns if column.name in names),
+            self.rows,
+            self.runs,
+            self.losses,
+            self.marks,
+        )
 
 
-def tables(scores: Iterable[Mapping[str, Any]]) -> list[Table]:
-    """One table for each convention from rows with model, run, convention, metric, samples and value."""
-    cells: dict[str, dict[str, dict[str, dict[str, list[tuple[float, float]]]]]] = defaultdict(
-        lambda: defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-    )
-    for row in scores:
-        of_run = cells[row["convention"]][row["model"]][row["run"]]
-        of_run[row["metric"]].append((float(row["samples"]), float(row["value"])))
-    return [_table(convention, of_model) for convention, of_model in cells.items()]
+def tables(evaluation: Evaluation) -> list[Table]:
+    """One table for each convention.
+
+    Raises:
+        ValueError: if the runs were not scored on the same segments.
+    """
+    return [_table(evaluation, convention) for convention in evaluation.conventions]
 
 
 def paper_table() -> Table:
     """Table 1 as printed."""
-    with PAPER.open(newline="") as stream:
-        rows = {row.pop("training_loss"): {key: float(x) for key, x in row.items()} for row in csv.DictReader(stream)}
-    return Table("Table 1 of the paper (SignalTrain LA2A)", COLUMNS, rows, {}, MARKS)
+    with PAPER.open(newline="", encoding="utf-8") as stream:
+        printed = {
+            row.pop("training_loss"): {key: float(x) for key, x in row.items()} for row in csv.DictReader(stream)
+        }
+    rows: dict[str, dict[str, Cell]] = {row: {} for row in printed}
+    for name in COLUMNS:
+        best = _best({row: values[name] for row, values in printed.items()}, False)
+        for row, values in printed.items():
+            rows[row][name] = Cell(values[name], best=row == best)
+    columns = tuple(Column(name) for name in COLUMNS)
+    return Table("Table 1 of the paper", "As printed; SignalTrain LA2A, one run of each.", columns, rows, {}, {}, MARKS)
 
 
-def markdown(table: Table, columns: Sequence[str] = COLUMNS) -> str:
-    """Some columns of a table in Markdown, the best of each in bold."""
-    head = ["training loss", *(f"{column} ↓" for column in columns)]
-    lines = [head, ["---", *("---:" for _ in columns)]]
-    for row, values in table.rows.items():
-        count = table.runs.get(row, 1)
-        label = row if count == 1 or row == UNPROCESSED else f"{row} ({count} runs)"
-        line = [f"{label} {table.marks.get((row, ''), '')}".strip()]
-        for column in columns:
-            cell = figure(column, values[column])
-            cell = f"**{cell}**" if table.best(column) == row else cell
-            line.append(f"{cell} {table.marks.get((row, column), '')}".strip())
-        lines.append(line)
-    widths = [max(len(line[i]) for line in lines if line is not lines[1]) for i in range(len(head))]
-    lines[1] = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    padded = (
-        [
-            line[0].ljust(widths[0]),
-            *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
-        ]
-        for line in lines
-    )
-    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
+def figure(column: str, value: float, digits: int = 2) -> str:
+    """As the paper prints: L1, Logcosh and DC in exponent form, ESR with four decimals, others with three.
 
-
-def report(ours: Iterable[Table], notes: Iterable[str]) -> str:
-    """The whole document: our tables, the paper's, what to know of both."""
-    paper = paper_table()
-    parts = [
-        "# Test error of models trained with different losses\n\nBest of each column in bold; ↓ smaller is better.\n"
-    ]
-    for table in ours:
-        parts.append(f"## {table.title}\n\n{CONVENTIONS.get(table.title, '')}\n\n{markdown(table)}\n")
-        if further := [column for column in table.columns if column not in COLUMNS]:
-            parts.append(f"Further metrics:\n\n{markdown(table, further)}\n")
-    parts.append(f"## {paper.title}\n\n{markdown(paper)}\n")
-    parts.append("\n".join(f"{n}. {text}" for n, text in enumerate(FOOTNOTES, 1)) + "\n")
-    if notes := list(notes):
-        parts.append("## Notes\n\n" + "\n".join(f"- {note}" for note in notes) + "\n")
-    return "\n".join(parts)
-
-
-def write(folder: Path, scores: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> str:
-    """Writes table1.md, table1.csv and table1.json; returns the first."""
-    ours = tables(scores)
-    text = report(ours, notes)
-    (folder / "table1.md").write_text(text, encoding="utf-8")
-    with (folder / "table1.csv").open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        columns = ours[0].columns if ours else COLUMNS
-        writer.writerow(["source", "training_loss", "runs", *columns])
-        for table in [*ours, paper_table()]:
-            for row, values in table.rows.items():
-                cells = [values.get(column, "") for column in columns]
-                writer.writerow([table.title, row, table.runs.get(row, ""), *cells])
-    document = {
-        "tables": [{"convention": t.title, "rows": t.rows, "runs": t.runs} for t in ours],
-        "paper": paper_table().rows,
-        "footnotes": FOOTNOTES,
-        "notes": notes,
-    }
-    (folder / "table1.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return text
-
-
-def _table(convention: str, of_model: Mapping[str, Mapping[str, Mapping[str, list[tuple[float, float]]]]]) -> Table:
-    rank = [*ROWS, UNPROCESSED]
-    models = sorted(of_model, key=lambda model: rank.index(model) if model in rank else len(ROWS) - 0.5)
-    rows, runs = {}, {}
-    for model in models:
-        means = [{metric: _mean(parts) for metric, parts in metrics.items()} for metrics in of_model[model].values()]
-        label = ROWS.get(model, model)
-        rows[label] = {metric: sum(mean[metric] for mean in means) / len(means) for metric in means[0]}
-        runs[label] = len(means)
-    columns = tuple(next(iter(rows.values())))
-    order = [column for column in COLUMNS if column in columns] + [
-        column for column in columns if column not in COLUMNS
-    ]
-    return Table(convention, tuple(order), rows, runs)
-
-
-def _mean(parts: list[tuple[float, float]]) -> float:
-    """Mean of the values, each weighted by its samples."""
-    return sum(samples * value for samples, value in parts) / sum(samples for samples, _ in parts)
-
-
-def figure(column: str, value: float) -> str:
-    """As the paper prints: L1, Logcosh and DC in exponent form, ESR with four decimals, others with three."""
+    Args:
+        column: name of the metric.
+        value: to be printed.
+        digits: decimals of an exponent form; one less than 2 takes one from the other forms as well.
+    """
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else f"{value:.0f}".replace("-", "−").replace("inf", "∞")
     if column in ("L1", "Logcosh", "DC"):
-        return f"{value:.2e}"
-    return f"{value:.4f}" if column == "ESR" else f"{value:.3f}"
+        return f"{value:.{digits}e}"
+    text = f"{value:.{(4 if column == 'ESR' else 3) + digits - 2}f}"
+    return text.replace("-", "−")
+
+
+def _table(evaluation: Evaluation, convention: str) -> Table:
+    labels = row_labels(evaluation)
+    rows: dict[str, dict[str, Cell]] = {label: {} for label in labels.values()}
+    runs: dict[str, int] = {}
+    columns = {}
+    for metric in evaluation.metrics(convention):
+        values = evaluation.values(convention, metric)
+        runs = {label: len(values.of[model]) for model, label in labels.items()}
+        higher = evaluation.higher_is_better(metric)
+        means = {label: significance.mean(values.of[model], values.samples) for model, label in labels.items()}
+        trained = {label: mean for label, mean in means.items() if label != UNPROCESSED}
+        best = _best(trained, higher)
+        p, tested_over = _compare(values, labels, higher, best)
+        columns[metric] = Column(metric, evaluation.unit(metric), higher, p, tested_over)
+        for model, label in labels.items():
+            ratio = not higher and bool((values.of[model] > 0).all())
+            interval = significance.interval(
+                values.of[model],
+                values.samples,
+                values.units,
+                ratio=ratio,
+                unit="groups" if values.pooled else "recordings",
+            )
+            to_best = p.get(frozenset((label, best))) if best and label in trained else None
+            tied = to_best is not None and to_best > significance.ALPHA
+            rows[label][metric] = Cell(means[label], interval, label == best, tied, to_best)
+    ordered = [name for name in COLUMNS if name in columns] + [name for name in columns if name not in COLUMNS]
+    losses = {label: evaluation.losses[model] for model, label in labels.items()}
+    return Table(
+        convention, CONVENTIONS.get(convention, ""), tuple(columns[name] for name in ordered), rows, runs, losses
+    )
+
+
+def row_labels(evaluation: Evaluation) -> dict[str, str]:
+    """The label of each model, in the order of the rows: the paper's, others, the unprocessed input."""
+    rank = [*ROWS, UNPROCESSED]
+    models = sorted(evaluation.models, key=lambda m: rank.index(m) if m in rank else len(ROWS) - 0.5)
+    return {model: model if ROWS.get(model) in models else ROWS.get(model, model) for model in models}
+
+
+def _compare(
+    values: Values, labels: Mapping[str, str], higher_is_better: bool, best: str | None
+) -> tuple[dict[significance.Pair, float], str]:
+    """Corrected p of all pairs of trained models, and over what those with the best were tested.
+
+    All pairs count as comparisons, as the best of a column is known after looking only.
+    """
+    trained = {label: values.of[model] for model, label in labels.items() if label != UNPROCESSED}
+    seeds = {label: values.seeds[model] for model, label in labels.items()}
+    ratio = not higher_is_better and all(bool((of_model > 0).all()) for of_model in trained.values())
+    compared = significance.compare(trained, seeds, values.samples, ratio=ratio)
+    kinds = sorted({comparison.over for pair, comparison in compared.items() if best in pair}, key=len, reverse=True)
+    return significance.holm({pair: comparison.p for pair, comparison in compared.items()}), " or ".join(kinds)
+
+
+def _best(means: Mapping[str, float], higher_is_better: bool) -> str | None:
+    """The row of the best number; none if there is no number."""
+    numbers = {row: mean for row, mean in means.items() if not np.isnan(mean)}
+    if not numbers:
+        return None
+    return (max if higher_is_better else min)(numbers, key=lambda row: numbers[row])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Prints Table 1 from the scores that evaluate.py has written.")
-    parser.add_argument("scores", type=Path, help="scores.csv")
-    with parser.parse_args().scores.open(newline="") as stream:
-        print(report(tables(csv.DictReader(stream)), []))
+    from scripts import scores, table_formats  # which build on this module
+
+    parser = argparse.ArgumentParser(description="Writes and prints Table 1 again from the scores of evaluate.py.")
+    parser.add_argument("results", type=Path, help="folder that evaluate.py wrote")
+    folder = parser.parse_args().results
+    try:
+        print(table_formats.write(folder, scores.read(folder)))
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Reading and writing of audio files."""
 
+import io
 import struct
 
 import numpy as np
@@ -112,3 +113,31 @@ def test_reading_beyond_the_end_says_what_is_there(tmp_path, stereo):
     audio.write(tmp_path / "a.wav", stereo, 44_100)
     with pytest.raises(ValueError, match=r"a\.wav ends too early.*990 to 1010.*only 10 of these 20"):
         audio.read(tmp_path / "a.wav", 990, 20)
+
+
+def test_flac_keeps_sixteen_bits():
+    samples = np.random.default_rng(1).uniform(-1, 1, (2, 5000))
+    samples[:, :2] = [[1, -1], [-1, 1]]
+    data = audio.encode_flac(samples, 48_000)
+    read, rate = soundfile.read(io.BytesIO(data), always_2d=True)
+    assert data[:4] == b"fLaC"
+    assert soundfile.info(io.BytesIO(data)).subtype == "PCM_16"
+    assert rate == 48_000
+    np.testing.assert_allclose(read.T, samples, atol=1 / 2**15, rtol=0)
+    assert audio.encode_flac(samples, 48_000) == data
+
+
+def test_flac_of_one_dimension_is_mono():
+    read, _ = soundfile.read(io.BytesIO(audio.encode_flac(np.zeros(100), 44_100)), always_2d=True)
+    np.testing.assert_array_equal(read, np.zeros((100, 1)))
+
+
+@pytest.mark.parametrize("worst", [1.001, -7, np.nan])
+def test_flac_never_clips(worst):
+    with pytest.raises(ValueError, match=r"within ±1.*scale"):
+        audio.encode_flac(np.array([0, 0.5, worst]), 44_100)
+
+
+def test_flac_refuses_three_dimensions():
+    with pytest.raises(ValueError, match=r"\(1, 2, 10\)"):
+        audio.encode_flac(np.zeros((1, 2, 10)), 44_100)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import auraloss
-from scripts import benchmark_losses
+from scripts import benchmark_evaluate, benchmark_losses
 from scripts.benchmark_losses import CASES, COLUMNS, ONLY_OURS, Row, Setting, measure, number, peak_bytes, step
 from tests.conftest import Entry
 
@@ -190,9 +190,34 @@ def test_the_published_package_does_not_shadow_ours(folder: str) -> None:
     assert package.freq.STFTLoss.__module__ == "auraloss_published.freq"
 
 
-@pytest.mark.parametrize(("subject", "option"), [("losses", "--relative"), ("data", "--root")])
-def test_the_command_line_knows_both_subjects(subject: str, option: str, entry: Entry) -> None:
+@pytest.mark.parametrize(
+    ("subject", "option"), [("losses", "--relative"), ("data", "--root"), ("evaluate", "--models")]
+)
+def test_the_command_line_knows_all_subjects(subject: str, option: str, entry: Entry) -> None:
     result = entry("scripts/benchmark.py", subject, "--help")
     assert result.code == 0
     assert f"python -m scripts.benchmark {subject}" in result.out
     assert option in result.out
+
+
+@pytest.mark.slow
+def test_the_cost_of_scoring_is_told_with_its_memory(capsys: pytest.CaptureFixture[str]) -> None:
+    benchmark_evaluate.main(
+        ["--blocks", "1", "--repeats", "1", "--models", "2", "--length", "65536", "--only", "small"]
+    )
+    out = capsys.readouterr().out
+    assert f"torch {torch.__version__}, 1 block of 65,536 samples, 2 models scored at once" in out.splitlines()[0]
+    (header, _, row), (_, _, *memory) = tables(out)
+    assert tuple(header) == benchmark_evaluate.COLUMNS
+    bare, scored = float(row[1]), float(row[2])
+    assert row[0].startswith("small")
+    assert (
+        row[3] == f"{100 * (scored / bare - 1):.0f} %" or abs(float(row[3].split()[0]) - 100 * (scored / bare - 1)) < 5
+    )
+    assert len(memory) == 2
+
+
+@pytest.mark.slow
+def test_memory_of_scoring_does_not_grow_with_the_recording() -> None:
+    short, long = (benchmark_evaluate.peak_megabytes(blocks, 65_536, 1) for blocks in (2, 8))
+    assert long == pytest.approx(short, rel=0.05)

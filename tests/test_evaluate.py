@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import os
 import shutil
@@ -19,60 +17,31 @@ from auraloss.freq import RandomResolutionSTFTLoss
 from data import audio
 from models import run
 from models.run import find_runs
-from scripts import table
+from scripts.report import build
 from tests.conftest import Entry, Result
+from tests.scored_runs import (
+    BLOCKS,
+    CONTEXT,
+    FRAMES,
+    LENGTH,
+    LIGHT,
+    LIGHT_METRICS,
+    METRICS,
+    MODEL,
+    OPTIONS,
+    info,
+    make_run,
+    of,
+    read,
+    write_data,
+)
 
-MODEL = {"_target_": "models.tcn.TCN", "blocks": 3, "kernel_size": 5, "channels": 2}
-CONTEXT = 14  # samples of input on each side of an output sample: 4·(1 + 2 + 4) in all
-LENGTH = 65536  # output samples of a segment
-FRAMES = {"3": 70_000, "12": 140_000}  # of the test recordings, by id; both end in a segment longer than the others
-BLOCKS = [("3", 0, 70_000), ("12", 0, LENGTH), ("12", LENGTH, 140_000 - LENGTH)]
-METRICS = ("L1", "ESR", "Logcosh", "STFT", "MR", "RR", "DC")
-
-Row = dict[str, str]
 Evaluate = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Noise that swells, and the same through a soft limiter with an offset, in SignalTrain's layout."""
-    root = tmp_path_factory.mktemp("data") / "limiter"
-    rng = np.random.default_rng(0)
-    lengths = {"Train": {"1": 9000}, "Val": {"2": 9000}, "Test": FRAMES}
-    for split, of_split in lengths.items():
-        (root / split).mkdir(parents=True)
-        for number, (id, frames) in enumerate(of_split.items()):
-            swell = 0.02 + 0.3 * np.sin(np.arange(frames) / 9000) ** 2
-            x = swell * scipy.signal.lfilter([0.3], [1, -0.7], rng.standard_normal(frames))
-            y = 0.7 * np.tanh(x) + 0.01
-            audio.write(root / split / f"input_{id}_.wav", x[None].astype(np.float32), 44100)
-            name = f"target_{id}_limiter__{number % 2}__{40 + 25 * number}.wav"
-            audio.write(root / split / name, y[None].astype(np.float32), 44100)
-    return root
-
-
-def save_net(folder: Path, checkpoint: str, seed: int, gain: float = 1.0) -> None:
-    """A checkpoint of a network with random weights."""
-    generator = torch.Generator().manual_seed(seed)
-    net = run.build_net(MODEL)
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
-        for parameter in net.mix.parameters():  # type: ignore[union-attr]
-            parameter.mul_(gain)
-    weights = {f"net.{name}": value for name, value in net.state_dict().items()}
-    torch.save({"state_dict": weights}, folder / "checkpoints" / f"{checkpoint}.ckpt")
-
-
-def make_run(folder: Path, root: Path, seed: int = 0, gain: float = 1.0) -> Path:
-    """A run as training leaves it, with a network of random weights."""
-    (folder / "checkpoints").mkdir(parents=True)
-    save_net(folder, "best", seed, gain)
-    save_net(folder, "last", seed + 100)
-    data = {"_target_": "data.datamodule.AudioDataModule", "root": str(root), "sample_rate": 44100, "channels": 1}
-    run.write_config(folder, {"seed": seed, "model": MODEL, "data": data})
-    run.write_status(folder, "finished")
-    return folder
+    return write_data(tmp_path_factory.mktemp("data") / "limiter")
 
 
 @pytest.fixture
@@ -86,19 +55,19 @@ def study(tmp_path: Path, data_root: Path) -> Path:
 @pytest.fixture
 def evaluate(entry: Entry) -> Evaluate:
     def run_it(*arguments: str) -> Result:
-        return entry("evaluate.py", f"eval_length={LENGTH}", "device=cpu", *arguments)
+        return entry("evaluate.py", *LIGHT, *arguments)
 
     return run_it
 
 
-def read(out: Path) -> list[Row]:
-    with (out / "scores.csv").open(newline="") as stream:
-        return list(csv.DictReader(stream))
+@pytest.fixture
+def evaluate_fully(entry: Entry) -> Evaluate:
+    """With all metrics of both conventions."""
 
+    def run_it(*arguments: str) -> Result:
+        return entry("evaluate.py", *OPTIONS, *arguments)
 
-def of(rows: list[Row], name: str) -> list[Row]:
-    """The rows of a run, which is named by its folder's name."""
-    return [row for row in rows if Path(row["run"]).name == name]
+    return run_it
 
 
 # Every metric in NumPy, from the definitions in 64 bits
@@ -174,9 +143,9 @@ def rendering(root: Path, folder: Path | None) -> list[tuple[np.ndarray, np.ndar
 
 @pytest.mark.parametrize("name", ["l1-seed1", "unprocessed"])
 def test_all_metrics_of_both_conventions_are_what_numpy_computes(
-    name: str, evaluate: Evaluate, study: Path, data_root: Path
+    name: str, evaluate_fully: Evaluate, study: Path, data_root: Path
 ) -> None:
-    result = evaluate(f"runs={study}/l1-seed1")
+    result = evaluate_fully(f"runs={study}/l1-seed1")
     assert result.code == 0, result.err
     rows = of(read(study / "results"), name)
     pairs = rendering(data_root, None if name == "unprocessed" else study / name)
@@ -187,24 +156,33 @@ def test_all_metrics_of_both_conventions_are_what_numpy_computes(
             value = expected("standard", metric, [pair], number)
             assert float(row["value"]) == pytest.approx(value, rel=1e-4), (metric, number)
         (pooled,) = [row for row in rows if (row["convention"], row["metric"]) == ("paper2020", metric)]
+        assert int(pooled["samples"]) == sum(FRAMES.values())
         assert float(pooled["value"]) == pytest.approx(expected("paper2020", metric, pairs, 0), rel=1e-4), metric
+
+
+def test_a_model_that_is_inverted_is_told(evaluate: Evaluate, study: Path, data_root: Path) -> None:
+    """A new network is tanh(x); here it is beside tanh(−x)."""
+    runs = {gain: make_run(study / name, data_root, 3) for name, gain in (("upright", 1), ("inverted", -1))}
+    for gain, folder in runs.items():
+        weights = {f"net.{name}": value for name, value in run.build_net(MODEL).state_dict().items()}
+        weights["net.mix.weight"] *= gain
+        torch.save({"state_dict": weights}, folder / "checkpoints" / "best.ckpt")
+    output, target = (np.concatenate(signals) for signals in zip(*rendering(data_root, runs[1]), strict=True))
+    correlation = (output @ target) / np.sqrt((output @ output) * (target @ target))
+    result = evaluate(f"runs=[{runs[1]},{runs[-1]}]", f"out={study}/out")
+    assert result.code == 0, result.err
+    (note,) = [line for line in result.out.splitlines() if "inverted in polarity" in line]
+    assert f"{runs[-1]} is inverted in polarity: its correlation with the target is {-correlation:.2f}." in note
 
 
 def test_the_whole_split_is_scored_the_ends_of_files_included(evaluate: Evaluate, study: Path) -> None:
     assert evaluate(f"runs={study}").code == 0
     rows = read(study / "results")
     for name in ("l1-seed1", "mrstft-seed1", "unprocessed"):
-        for metric in METRICS:
+        for metric in LIGHT_METRICS:
             mine = [row for row in of(rows, name) if row["metric"] == metric]
-            for convention in ("standard", "paper2020"):
-                samples = [int(row["samples"]) for row in mine if row["convention"] == convention]
-                assert sum(samples) == sum(FRAMES.values())
-            blocks = [
-                (row["recording"], int(row["start"]), int(row["samples"]))
-                for row in mine
-                if row["convention"] == "standard"
-            ]
-            assert blocks == BLOCKS
+            assert [(row["recording"], int(row["start"]), int(row["samples"])) for row in mine] == BLOCKS
+            assert sum(int(row["samples"]) for row in mine) == sum(FRAMES.values())
     settings = {(row["recording"], row["switch"], row["peak_reduction"]) for row in rows if row["recording"]}
     assert settings == {("3", "0", "40"), ("12", "1", "65")}
     assert {row["seed"] for row in of(rows, "mrstft-seed1")} == {"2"}
@@ -215,6 +193,7 @@ def test_scores_do_not_depend_on_what_was_scored_before(evaluate: Evaluate, stud
     found = []
     for number, runs in enumerate(([a, b], [b])):
         out = study / f"out{number}"
+        shutil.rmtree(b / "scores", ignore_errors=True)  # else they are kept, not scored
         assert evaluate(f"runs=[{','.join(map(str, runs))}]", f"out={out}").code == 0
         found.append(of(read(out), b.name))
     assert found[0] == found[1]
@@ -243,12 +222,8 @@ def test_results_lie_in_the_study_or_the_working_directory(
     evaluate: Evaluate, study: Path, data_root: Path, tmp_path: Path
 ) -> None:
     assert evaluate().code == 0
-    assert {file.name for file in (study / "results").iterdir()} >= {
-        "scores.csv",
-        "table1.csv",
-        "table1.json",
-        "table1.md",
-    }
+    files = {file.name for file in (study / "results").iterdir()}
+    assert files >= {"scores.csv", "evaluation.json", "table1.csv", "table1.json", "table1.md"}
     other = make_run(tmp_path / "runs" / "other" / "esr-seed1", data_root, 3)
     assert evaluate(f"runs=[{study}/l1-seed1,{other}]").code == 0
     assert (tmp_path / "results" / "scores.csv").exists()
@@ -271,181 +246,83 @@ def test_no_runs_at_all(evaluate: Evaluate) -> None:
     assert "Traceback" not in result.err
 
 
-# Runs that cannot be used
+# What is written
 
 
-def damage_nothing_trained(folder: Path) -> str:
-    shutil.rmtree(folder / "checkpoints")
-    return "best.ckpt: missing"
-
-
-def damage_checkpoint(folder: Path) -> str:
-    file = folder / "checkpoints" / "best.ckpt"
-    file.write_bytes(file.read_bytes()[:1000])
-    return "best.ckpt: is damaged"
-
-
-def damage_another_network(folder: Path) -> str:
-    run.write_config(folder, run.read_config(folder) | {"model": MODEL | {"channels": 5}})
-    return "not a checkpoint of this network"
-
-
-def damage_hostile_target(folder: Path) -> str:
-    run.write_config(
-        folder, run.read_config(folder) | {"model": {"_target_": "os.mkdir", "path": str(folder / "trap")}}
-    )
-    return "'os.mkdir' is not allowed"
-
-
-def damage_hostile_yaml(folder: Path) -> str:
-    (folder / "config.yaml").write_text(f"model: !!python/object/apply:os.mkdir ['{folder / 'trap'}']\n")
-    return "not a plain YAML file"
-
-
-def damage_hostile_data(folder: Path) -> str:
-    config = run.read_config(folder)
-    trap = {"_target_": "os.mkdir", "path": str(folder / "trap")}
-    run.write_config(folder, config | {"data": config["data"] | {"root": trap}})
-    return "root"
-
-
-def damage_data_of_another_kind(folder: Path) -> str:
-    run.write_config(folder, run.read_config(folder) | {"data": ["a", "list"]})
-    return "data"
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        damage_nothing_trained,
-        damage_checkpoint,
-        damage_another_network,
-        damage_hostile_target,
-        damage_hostile_yaml,
-        damage_hostile_data,
-        damage_data_of_another_kind,
-    ],
-)
-def test_a_run_that_cannot_be_used_is_named_and_the_others_are_scored(
-    damage: Callable[[Path], str], evaluate: Evaluate, study: Path, data_root: Path
-) -> None:
-    bad = make_run(study / "esr-seed1", data_root, 3)
-    reason = damage(bad)
-    result = evaluate(f"runs={study}")
-    assert result.code == 1
-    assert "Traceback" not in result.err
-    assert not (bad / "trap").exists()
+def test_scores_are_a_tidy_table(evaluate_fully: Evaluate, study: Path, data_root: Path) -> None:
+    make_run(study / "l1-seed2", data_root, 5)
+    result = evaluate_fully(f"runs={study}")
+    assert result.code == 0, result.err
     rows = read(study / "results")
-    assert of(rows, "l1-seed1")
-    assert of(rows, "mrstft-seed1")
-    assert not of(rows, "esr-seed1")
-    (note,) = [
-        note for note in json.loads((study / "results" / "table1.json").read_text())["notes"] if "left out" in note
+    assert list(rows[0]) == [
+        *("run", "model", "loss", "seed", "recording", "switch", "peak_reduction", "segment", "start", "samples"),
+        *("convention", "metric", "value"),
     ]
-    assert str(bad) in note
-    assert reason in note
-    assert note in result.out
+    models = dict.fromkeys((row["run"], row["model"], row["loss"], row["seed"]) for row in rows)
+    assert list(models) == [
+        ("unprocessed", "unprocessed", "", ""),
+        (f"{study}/l1-seed1", "l1", "l1", "1"),
+        (f"{study}/l1-seed2", "l1", "l1", "5"),
+        (f"{study}/mrstft-seed1", "mrstft", "mrstft", "2"),
+    ]
+    for row in rows:
+        empty = {key for key, value in row.items() if value == ""} - {"loss", "seed"}
+        pooled = row["convention"] == "paper2020"
+        assert empty == ({"recording", "switch", "peak_reduction", "start"} if pooled else set())
 
 
-def test_if_no_run_can_be_used_all_are_named(evaluate: Evaluate, study: Path) -> None:
-    reasons = [damage_checkpoint(study / "l1-seed1"), damage_hostile_target(study / "mrstft-seed1")]
-    result = evaluate(f"runs={study}")
-    assert result.code == 1
-    for folder, reason in zip(("l1-seed1", "mrstft-seed1"), reasons, strict=True):
-        assert folder in result.err
-        assert reason in result.err
-    assert "Traceback" not in result.err
-    assert not (study / "results").exists()
-
-
-@pytest.mark.parametrize("status", [None, "{}", "nonsense", '{"state": "running"}'])
-def test_a_run_that_is_not_finished_is_scored_with_a_note(status: str | None, evaluate: Evaluate, study: Path) -> None:
-    file = study / "l1-seed1" / "status.json"
-    if status is None:
-        file.unlink()
-    else:
-        file.write_text(status)
-    result = evaluate(f"runs={study}/l1-seed1")
+def test_the_evaluation_says_what_was_scored_and_how(evaluate_fully: Evaluate, study: Path, data_root: Path) -> None:
+    result = evaluate_fully(f"runs={study}")
     assert result.code == 0, result.err
-    word = "running" if status and "running" in status else "interrupted"
-    assert f"l1-seed1 is {word}: its best checkpoint so far is scored." in result.out
+    said = info(study / "results")
+    assert said.pop("notes") == [
+        f"Test split: {data_root}, 2 recordings, {sum(FRAMES.values()) / 44100 / 60:.1f} minutes, all scored."
+    ]
+    assert said == {
+        "root": str(data_root),
+        "sample_rate": 44100,
+        "channels": 1,
+        "eval_length": LENGTH,
+        "checkpoint": "best",
+        "trained_settings": ["0__40"],  # of Train's one recording
+        "runs": [
+            {"run": f"{study}/l1-seed1", "model": "l1", "loss": "l1", "seed": "1"},
+            {"run": f"{study}/mrstft-seed1", "model": "mrstft", "loss": "mrstft", "seed": "2"},
+        ],
+        "left_out": [],
+        "metrics": {metric: {"higher_is_better": False, "unit": ""} for metric in METRICS},
+    }
+    assert (study / "results" / "table1.md").read_text(encoding="utf-8").strip() in result.out
+    assert f"Results are in {study / 'results'}" in result.out
 
 
-def test_a_model_that_has_collapsed_to_silence_is_told(evaluate: Evaluate, study: Path, data_root: Path) -> None:
-    make_run(study / "esr-seed1", data_root, 3, gain=1e-9)
-    result = evaluate(f"runs={study}")
-    assert result.code == 0, result.err
-    (note,) = [line for line in result.out.splitlines() if "collapsed to silence" in line]
-    assert "esr-seed1" in note
-
-
-# Which data
-
-
-def test_a_missing_data_set_is_named(evaluate: Evaluate, tmp_path: Path) -> None:
-    make_run(tmp_path / "runs" / "study" / "l1-seed1", tmp_path / "gone")
-    result = evaluate()
-    assert result.code == 1
-    assert f"{tmp_path / 'gone'} does not exist" in result.err
-    assert "data.root=" in result.err
-    assert "Traceback" not in result.err
-
-
-def test_runs_of_different_data_are_refused_unless_data_are_named(
-    evaluate: Evaluate, study: Path, data_root: Path, tmp_path: Path
+def test_runs_of_one_loss_that_differ_in_more_than_the_seed_have_longer_names(
+    evaluate: Evaluate, study: Path, data_root: Path
 ) -> None:
-    make_run(study / "esr-seed1", tmp_path / "other", 3)
-    result = evaluate(f"runs={study}")
-    assert result.code == 1
-    assert "trained on different data" in result.err
-    assert str(data_root) in result.err
-    assert str(tmp_path / "other") in result.err
-    assert "Traceback" not in result.err
-
-    result = evaluate(f"runs={study}", "data=signaltrain", f"data.root={data_root}")
-    assert result.code == 0, result.err
-    assert {Path(row["run"]).name for row in read(study / "results")} == {
-        "esr-seed1",
-        "l1-seed1",
-        "mrstft-seed1",
-        "unprocessed",
+    for seed in (1, 2):
+        make_run(study / f"l1-seed{seed}-channels3", data_root, seed, model=MODEL | {"channels": 3})
+    assert evaluate(f"runs={study}").code == 0
+    models = {(Path(row["run"]).name, row["model"], row["loss"]) for row in read(study / "results")}
+    assert models == {
+        ("unprocessed", "unprocessed", ""),
+        ("l1-seed1", "l1", "l1"),
+        ("l1-seed1-channels3", "l1-channels3", "l1"),
+        ("l1-seed2-channels3", "l1-channels3", "l1"),
+        ("mrstft-seed1", "mrstft", "mrstft"),
     }
 
 
-# The table
-
-
-def test_all_files_agree(evaluate: Evaluate, study: Path, data_root: Path) -> None:
-    make_run(study / "l1-seed2", data_root, 5)
-    result = evaluate(f"runs={study}")
+def test_further_metrics_come_in_their_natural_sign(evaluate: Evaluate, study: Path, data_root: Path) -> None:
+    result = evaluate(f"runs={study}/l1-seed1", "+conventions.further.SI-SDR._target_=auraloss.time.SISDRLoss")
     assert result.code == 0, result.err
-    out = study / "results"
-    text = (out / "table1.md").read_text(encoding="utf-8")
-    assert text.strip() in result.out
-    assert f"Results are in {out}" in result.out
-    document = json.loads((out / "table1.json").read_text(encoding="utf-8"))
-    with (out / "table1.csv").open(newline="") as stream:
-        lines = {(line["source"], line["training_loss"]): line for line in csv.DictReader(stream)}
-    rows = read(out)
-    assert [made["convention"] for made in document["tables"]] == ["standard", "paper2020"]
-    labels = {"L1": ["l1-seed1", "l1-seed2"], "MR": ["mrstft-seed1"], "unprocessed": ["unprocessed"]}
-    for made in document["tables"]:
-        assert list(made["rows"]) == list(labels)
-        assert made["runs"] == {"L1": 2, "MR": 1, "unprocessed": 1}
-        for label, names in labels.items():
-            for metric in METRICS:
-                means = []
-                for name in names:
-                    mine = [r for r in of(rows, name) if (r["convention"], r["metric"]) == (made["convention"], metric)]
-                    values, weights = ([float(r[key]) for r in mine] for key in ("value", "samples"))
-                    means.append(np.average(values, weights=weights))
-                assert made["rows"][label][metric] == pytest.approx(np.mean(means))
-                assert float(lines[made["convention"], label][metric]) == made["rows"][label][metric]
-    assert "## standard" in text
-    assert "## paper2020" in text
-    assert "L1 (2 runs)" in text
-    assert f"{sum(FRAMES.values()) / 44100 / 60:.1f} minutes" in text
-    assert table.FOOTNOTES[0] in text
+    assert info(study / "results")["metrics"]["SI-SDR"] == {"higher_is_better": True, "unit": "dB"}
+    rows = [row for row in of(read(study / "results"), "unprocessed") if row["metric"] == "SI-SDR"]
+    for row, (x, y) in zip(rows, rendering(data_root, None), strict=True):
+        x, y = x - x.mean(), y - y.mean()
+        scaled = np.dot(x, y) / np.dot(y, y) * y
+        expected_db = 10 * np.log10(np.sum(scaled**2) / np.sum((x - scaled) ** 2))
+        assert float(row["value"]) == pytest.approx(expected_db, abs=0.01)
+        assert expected_db > 0
 
 
 def test_last_is_another_checkpoint_than_best(evaluate: Evaluate, study: Path) -> None:
@@ -465,6 +342,48 @@ def test_trained_runs_are_scored_as_they_are(train: Entry, evaluate: Evaluate, t
     assert result.code == 0, result.err
     result = evaluate()
     assert result.code == 0, result.err
-    document = json.loads((tmp_path / "runs" / "tiny" / "results" / "table1.json").read_text())
-    assert list(document["tables"][0]["rows"]) == ["L1", "MR", "unprocessed"]
-    assert not [note for note in document["notes"] if "left out" in note]
+    said = info(tmp_path / "runs" / "tiny" / "results")
+    assert [of_run["model"] for of_run in said["runs"]] == ["l1", "mrstft"]
+    assert not said["left_out"]
+
+
+# The report
+
+
+@pytest.fixture
+def reported(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The folders for which evaluate.py asks for a report, in place of making one."""
+    asked: list[Path] = []
+
+    def write(out: Path) -> Path:
+        assert (out / "evaluation.json").exists()
+        assert (out / "table1.md").exists()
+        asked.append(out)
+        return out / "report.html"
+
+    monkeypatch.setattr(build, "write", write)
+    return asked
+
+
+def test_the_report_is_made_after_the_tables(evaluate: Evaluate, study: Path, reported: list[Path]) -> None:
+    result = evaluate(f"runs={study}", "report=true")
+    assert result.code == 0, result.err
+    assert reported == [study / "results"]
+    assert f"The report is {study / 'results' / 'report.html'}" in result.out
+    assert evaluate(f"runs={study}", "report=false").code == 0
+    assert len(reported) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("no passage"), OSError("disk full")])
+def test_a_report_that_fails_leaves_the_scores(
+    error: Exception, evaluate: Evaluate, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(out: Path) -> Path:
+        raise error
+
+    monkeypatch.setattr(build, "write", write)
+    result = evaluate(f"runs={study}", "report=true")
+    assert result.code == 1
+    assert f"The report could not be made: {error}" in result.out
+    assert "Traceback" not in result.err
+    assert of(read(study / "results"), "mrstft-seed1")

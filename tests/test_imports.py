@@ -22,6 +22,7 @@ ALLOWED = {
 FURTHER = {
     "models/system.py": {"pytorch_lightning"},
     "models/callbacks.py": {"pytorch_lightning", "tqdm", "matplotlib"},
+    "models/metrics.py": {"pyloudnorm"},
     "data/datamodule.py": {"pytorch_lightning"},
     "data/audio.py": {"soundfile"},
 }

@@ -15,10 +15,11 @@ LOSSES = {
     path.stem: yaml.safe_load(path.read_text().replace("${data.sample_rate}", "44100"))
     for path in sorted((CONFIGS / "loss").glob("*.yaml"))
 }
-METRICS = {
+METRICS = {  # those of models.metrics are no losses
     f"{path.stem}-{name}": config
     for path in sorted((CONFIGS / "metrics").glob("*.yaml"))
     for name, config in yaml.safe_load(path.read_text()).items()
+    if config["_target_"].startswith("auraloss.")
 }
 STEREO = {"sdstft"}
 SINGLE = [name for name, config in LOSSES.items() if not {"loss", "losses"} & set(config)]

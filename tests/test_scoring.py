@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from auraloss.freq import RandomResolutionSTFTLoss
-from auraloss.time import ESRLoss, L1Loss
+from auraloss import together
+from auraloss.freq import MultiResolutionSTFTLoss, RandomResolutionSTFTLoss, STFTLoss
+from auraloss.time import ESRLoss, L1Loss, SDSDRLoss, SISDRLoss, SNRLoss
 from data.segments import Block, Segment
 from data.signaltrain import Recording
 from models import scoring
+from models.metrics import AtRate, GainReductionError
 from models.net import Net
 from models.scoring import Score, Unprocessed, render, score
 
@@ -133,3 +136,60 @@ def test_the_network_that_does_nothing() -> None:
     output, target = render(Unprocessed(), Segment(x, y, torch.zeros(2)))
     assert torch.equal(output[0], x)
     assert torch.equal(target[0], y)
+
+
+@pytest.mark.parametrize("kind", [SNRLoss, SISDRLoss, SDSDRLoss])
+@pytest.mark.parametrize("pool", ["item", "batch"])
+def test_a_negated_score_comes_in_its_natural_sign(kind: type[SNRLoss], pool: str) -> None:
+    """20 dB of signal over error, whatever the definition: the error is orthogonal to the target."""
+    block, target, error = pairs(1000)[0]
+    target = target - target.mean()
+    error = error - error.mean()
+    error = error - (error * target).sum() / target.square().sum() * target
+    error = error * (target.norm() / error.norm() / 10)
+    (row,) = scored([(block, target + error, target)], ratio=kind(pool=pool))
+    assert row.value == pytest.approx(20, abs=0.01)
+
+
+def test_several_models_scored_at_once_have_the_rows_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "GROUP", 2)
+    metrics: dict[str, Any] = {
+        "STFT": STFTLoss(),
+        "MR": MultiResolutionSTFTLoss(pool="batch"),
+        "RR": RandomResolutionSTFTLoss(max_fft_size=2048),
+        "SI-SDR": SISDRLoss(),
+        "GR": GainReductionError(),
+    }
+    blocks = pairs(5000, 4000, 6000, channels=2)
+    others = [(block, 0.5 * output + 0.2 * target, target) for block, output, target in blocks]
+    both = [(a[0], torch.cat([a[1], b[1]]), a[2]) for a, b in zip(blocks, others, strict=True)]
+    alone = [list(score(of, {"c": metrics}, 4000)) for of in (blocks, others)]
+    for statistics in (scoring.separately, together.statistics):
+        rows = list(score(both, {"c": metrics}, 4000, statistics))
+        for model in (0, 1):
+            mine = [row for row in rows if row.model == model]
+            assert [(r.metric, r.segment, r.start, r.samples) for r in mine] == [
+                (r.metric, r.segment, r.start, r.samples) for r in alone[model]
+            ]
+            assert [r.value for r in mine] == pytest.approx([r.value for r in alone[model]], rel=1e-5)
+    assert len({r.value for r in alone[0] + alone[1]}) == len(alone[0] + alone[1])
+
+
+def test_a_metric_takes_the_rate_of_the_recording() -> None:
+    rates: list[float] = []
+
+    def make(sample_rate: float) -> L1Loss:
+        rates.append(sample_rate)
+        return L1Loss()
+
+    ((block, output, target),) = pairs(2000)
+    block = block._replace(recording=replace(block.recording, sample_rate=48_000))
+    (row,) = scored([(block, output, target)], made=AtRate(make))
+    assert rates == [44_100, 48_000]
+    assert row.value == pytest.approx(float((output - target).abs().mean()))
+
+
+@pytest.mark.parametrize("statistics", [scoring.separately, together.statistics])
+def test_a_block_that_is_too_short_is_named(statistics: scoring.Statistics) -> None:
+    with pytest.raises(ValueError, match=r"^t, 400 samples: c.STFT: STFTLoss: fft_size=1024 needs more than 512"):
+        list(score(pairs(400), {"c": {"STFT": STFTLoss()}}, 400, statistics))

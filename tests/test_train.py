@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ import yaml
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from data import signaltrain
+from data.fingerprint import fingerprint
 from models import run
 from models.callbacks import TrainingBar
 from models.system import System
@@ -181,6 +184,30 @@ def test_a_training_interrupted_before_its_first_checkpoint_starts_again(
 def test_the_rate_in_metrics_csv_is_that_of_the_epoch(train: Entry, runs: Path) -> None:
     assert train("name=a", "scheduler=cosine", "trainer.max_epochs=2", "optimizer.lr=0.002").code == 0
     assert [float(row["lr"]) for row in rows(runs / "a")] == pytest.approx([0.002, 0.001])  # half a cosine
+
+
+# The test split, by whose fingerprint evaluate.py knows whether it has changed
+
+
+def test_the_fingerprint_of_the_test_split_is_recorded(train: Entry, runs: Path, tiny_root: Path) -> None:
+    assert train("name=a").code == 0
+    expected = fingerprint(signaltrain.recordings(tiny_root)["test"])
+    assert run.read_status(runs / "a")["test_split"] == expected
+
+
+def test_a_continued_training_keeps_the_fingerprint_of_its_start(
+    train: Entry, runs: Path, interrupt: Any, tmp_path: Path, tiny_root: Path
+) -> None:
+    root = shutil.copytree(tiny_root, tmp_path / "data")
+    undo = interrupt(6)  # within the second epoch of 4 batches
+    assert train("name=a", f"data.root={root}", "trainer.max_epochs=2").code != 0
+    undo()
+    recorded = run.read_status(runs / "a")["test_split"]
+    target = next((root / "Test").glob("target_*"))
+    target.write_bytes(target.read_bytes()[:-2] + b"\0\0")
+    assert fingerprint(signaltrain.recordings(root)["test"]) != recorded
+    assert train("name=a", f"data.root={root}", "trainer.max_epochs=2").code == 0
+    assert run.read_status(runs / "a")["test_split"] == recorded
 
 
 # Folders that are there already

@@ -1,0 +1,76 @@
+"""Devices under test: functions from mono samples to as many, aligned with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data.la2a import la2a
+from models.net import Net
+
+Array = NDArray[np.float64]
+Device = Callable[[Array], Array]
+
+BLOCK = 2**15  # samples that a network renders at once, or twice its receptive field
+
+
+def run(device: Device, x: Array) -> Array:
+    """The device's output, checked.
+
+    Raises:
+        ValueError: if it is not as long as the input, or not finite.
+    """
+    y = np.asarray(device(x), dtype=np.float64)
+    if y.shape != x.shape:
+        raise ValueError(f"the device returned shape {y.shape} for an input of {x.shape}: it must keep the length")
+    bad = np.flatnonzero(~np.isfinite(y))
+    if bad.size:
+        raise ValueError(f"the device returned {bad.size} samples that are not finite, the first at {bad[0]}")
+    return y
+
+
+def network_device(net: Net, controls: Sequence[float]) -> Device:
+    """A trained network at one setting, with zeros before and after the signal.
+
+    It renders in blocks, so that memory stays flat. A network with several channels gets the signal on all of them, and
+    its first output is taken.
+
+    Args:
+        net: in evaluation mode, on any device; what `models.run.load_net` returns.
+        controls: as the network was trained with, for the LA-2A (switch, peak reduction / 100).
+
+    Raises:
+        ValueError: for a network in training mode.
+    """
+    if net.training:
+        raise ValueError("the network is in training mode, where its output depends on the batch: call net.eval()")
+    where = next(net.parameters(), torch.empty(0)).device
+    condition = torch.tensor([list(controls)], dtype=torch.float32, device=where)
+    channels = getattr(net, "in_channels", 1)
+    before, after = net.context
+    length = max(BLOCK, 2 * net.receptive_field)
+
+    @torch.inference_mode()
+    def device(x: Array) -> Array:
+        padded = torch.nn.functional.pad(torch.from_numpy(x).float(), (before, after))
+        y = []
+        for start in range(0, len(x), length):
+            stop = min(start + length, len(x))
+            block = padded[start : stop + before + after].to(where).expand(1, channels, -1)
+            y.append(net(block, condition)[0, 0].cpu())
+        return torch.cat(y).double().numpy()
+
+    return device
+
+
+def network_at(net: Net) -> Callable[[int, float], Device]:
+    """A network trained on the LA-2A, for a switch and a peak reduction (0 … 100)."""
+    return lambda switch, peak_reduction: network_device(net, (switch, peak_reduction / 100))
+
+
+def la2a_at(sample_rate: int, seed: int | None = 0) -> Callable[[int, float], Device]:
+    """The LA-2A model, for a switch and a peak reduction (0 … 100); `seed` of its noise, None for none."""
+    return lambda switch, peak_reduction: lambda x: la2a(x, peak_reduction, switch, sample_rate, seed)

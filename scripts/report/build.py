@@ -1,0 +1,156 @@
+"""Gathers a report from a results folder and writes it as one page that needs no network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from models import run
+from models.net import Net
+from scripts import findings, scores, table, table_html
+from scripts.report import by_setting, charts, heard, learning, trained
+from scripts.report.colours import ANCHOR, INPUT, TARGET, looks
+from scripts.scores import Evaluation
+from scripts.table_legend import legend
+
+HERE = Path(__file__).parent
+PAGE = "report.html"
+WORST = 10
+
+
+def write(folder: Path) -> Path:
+    """Makes report.html in a results folder; it appears whole or not at all.
+
+    Runs and recordings that are gone are left out, with a note on the page.
+
+    Raises:
+        ValueError: if the folder does not hold the results of evaluate.py.
+    """
+    page = Path(folder) / PAGE
+    text = render(context(Path(folder)))
+    part = page.with_name(f".{page.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(page)
+    finally:
+        part.unlink(missing_ok=True)
+    return page
+
+
+def render(context: Mapping[str, Any]) -> str:
+    """The page; all text is escaped, style and scripts are part of it."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    files = sorted(
+        HERE.glob("js/*.js"), key=lambda file: (file.name == "main.js", file.name)
+    )  # main.js starts the others
+    styles = (HERE / "style.css").read_text(encoding="utf-8") + charts.STYLES
+    scripts = [file.read_text(encoding="utf-8").replace("</script", r"<\/script") for file in files]
+    return environment.get_template("page.html.j2").render(
+        **context, styles=Markup(styles), scripts=[Markup(script) for script in scripts]
+    )
+
+
+def context(folder: Path) -> dict[str, Any]:
+    """What the page shows, by the names that the template has for it."""
+    evaluation = scores.read(folder)
+    runs = _runs(evaluation)
+    look_of = looks(dict.fromkeys((item["model"], item["loss"]) for item in runs))
+    networks, without_network = trained.load(runs, folder, evaluation.info["checkpoint"])
+    curves, without_curve = learning.read(runs, folder)
+    nets = {network.label: network.net for network in networks}
+    worst, without_audio = _worst(evaluation, folder)
+    audio = heard.gather(evaluation.info, nets, worst, look_of)
+    sections = [learning.section(curves, look_of), by_setting.section(evaluation, look_of), *audio.sections]
+    notes = [*evaluation.notes, *_heard(networks), *without_network, *without_curve, *without_audio, *audio.notes]
+    tables = table.tables(evaluation)
+    found = _findings(tables)
+    return {
+        "title": "What a model learns from its loss",
+        "subtitle": _subtitle(evaluation.info),
+        "facts": _facts(evaluation.info, networks),
+        "notes": list(dict.fromkeys(notes)),
+        "answer": findings.overall(found),
+        "findings": found,
+        "tables": [_table(of) for of in (*tables, table.paper_table())],
+        "footnotes": [f"{mark} {text}" for mark, text in zip("¹²³⁴", table.FOOTNOTES, strict=True)],
+        "charts": [section for section in sections if section],
+        "palette": [
+            {"id": look.id, "label": look.label, "colour": look.colour}
+            for look in (*look_of.values(), TARGET, INPUT, ANCHOR)
+        ],
+        "passages": audio.passages,
+        "worst": audio.worst,
+    }
+
+
+def _runs(evaluation: Evaluation) -> list[dict[str, str]]:
+    """The runs in the order of the table, with its labels as names of their models."""
+    labels = table.row_labels(evaluation)
+    order = list(labels)
+    runs = sorted(evaluation.info["runs"], key=lambda item: order.index(item["model"]))
+    return [{**item, "model": labels[item["model"]]} for item in runs]
+
+
+def _findings(tables: Sequence[table.Table]) -> list[findings.Finding]:
+    """One answer for each metric, by the first convention that has it."""
+    answers: dict[str, findings.Finding] = {}
+    for of in tables:
+        for finding in findings.question(of):
+            answers.setdefault(finding.column, finding)
+    return list(answers.values())
+
+
+def _table(of: table.Table) -> dict[str, Any]:
+    description = " ".join([f"{of.description[:1].upper()}{of.description[1:]}".removesuffix(".") + ".", *legend(of)])
+    title = f"Convention {of.title}" if of.runs else of.title
+    return {"title": title, "description": description, "html": table_html.html(of)}
+
+
+def _worst(evaluation: Evaluation, folder: Path) -> tuple[list[tuple[findings.Worst, Net]], list[str]]:
+    """The worst segments with the networks of their runs, and a note for each run that is gone."""
+    found, notes = [], []
+    for segment in findings.worst(evaluation, WORST):
+        try:
+            net = run.load_net(trained.folder_of(segment.run, folder), evaluation.info["checkpoint"])
+        except run.RunError as error:
+            notes.append(f"Segments of {segment.run} cannot be heard: {error}.")
+            continue
+        found.append((segment, net))
+    return found, notes
+
+
+def _subtitle(info: Mapping[str, Any]) -> str:
+    seeds = sorted({item["seed"] for item in info["runs"]}, key=lambda seed: (len(seed), seed))
+    models = len({item["model"] for item in info["runs"]})
+    count = f"{models} model" + "s" * (models != 1)
+    return f"{count}, seed{'s' * (len(seeds) != 1)} {', '.join(seeds)}, tested on {Path(info['root']).name}"
+
+
+def _facts(info: Mapping[str, Any], networks: Sequence[trained.Trained]) -> list[tuple[str, str]]:
+    facts = [
+        ("Runs scored", str(len(info["runs"]))),
+        ("Sample rate", f"{info['sample_rate'] / 1000:g} kHz"),
+        ("Channels", str(info["channels"])),
+        ("Segment", f"{info['eval_length'] / info['sample_rate']:.1f} s"),
+        ("Checkpoint", info["checkpoint"]),
+    ]
+    if seeds := {network.seed for network in networks}:
+        facts.append(
+            ("Heard and measured", f"seed {seeds.pop()}" if len(seeds) == 1 else "one seed of each, see Notes")
+        )
+    return facts
+
+
+def _heard(networks: Sequence[trained.Trained]) -> list[str]:
+    """The note that says which run stands for each model."""
+    if not networks:
+        return []
+    names = ", ".join(f"{network.label} ({Path(network.run).name})" for network in networks)
+    return [f"Heard and measured is the run of the smallest seed of each model: {names}."]

@@ -1,0 +1,67 @@
+"""Every metric against peak reduction, for each mode: where a model is good, and whether it learned the knob."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from scripts import findings
+from scripts.report.charts import Canvas, Chart, Section, plain, scale
+from scripts.report.colours import INPUT, Look
+from scripts.scores import UNPROCESSED, Evaluation
+
+MODES = {"0": "Compress", "1": "Limit"}
+
+
+def section(evaluation: Evaluation, looks: Mapping[str, Look]) -> Section | None:
+    """A figure for each metric with a value for each segment."""
+    table = findings.by_setting(evaluation)
+    figures = []
+    for number, ((_, metric), rows) in enumerate(table.groupby(["convention", "metric"], sort=False)):
+        figures.append(_figure(f"setting-{number}", str(metric), evaluation, rows, looks))
+    if not figures:
+        return None
+    text = "Mean of the test segments at each setting; hollow markers are settings that were never trained on."
+    if (table["runs"] > 1).any():
+        text += " Bars reach from the lowest to the highest seed."
+    return Section("settings", "By setting", text, figures)
+
+
+def _figure(name: str, metric: str, evaluation: Evaluation, rows: pandas.DataFrame, looks: Mapping[str, Look]) -> Chart:
+    modes = [mode for mode in MODES if (rows["switch"] == mode).any()]
+    canvas = Canvas(name, 1, len(modes), sharey=True)
+    labels = [label for label in (*looks, UNPROCESSED) if (rows["label"] == label).any()]
+    handles = []
+    for label in labels:
+        look = INPUT if label == UNPROCESSED else looks[label]
+        ink = canvas.ink(look)
+        handles.append(Line2D([], [], label=plain(label), color=ink, marker=look.marker, linewidth=1.2))
+        for axes, mode in zip(canvas.panels, modes, strict=True):
+            _line(axes, rows[(rows["label"] == label) & (rows["switch"] == mode)], look, ink)
+    for axes, mode in zip(canvas.panels, modes, strict=True):
+        canvas.heading(axes, MODES[mode])
+        axes.set_xlabel("peak reduction")
+        known = sorted(rows["peak_reduction"][rows["switch"] == mode].unique())
+        axes.set_xticks(known, [f"{knob:g}" for knob in known])
+        axes.margins(x=0.15)
+    higher, unit = evaluation.higher_is_better(metric), evaluation.unit(metric)
+    heading = f"{metric} ({unit})" if unit else metric
+    canvas.panels[0].set_ylabel(plain(f"{heading} {'↑' if higher else '↓'}"))
+    scale(canvas.panels[0], "y", pandas.concat([rows["lowest"], rows["highest"]]))
+    canvas.legend(handles, columns=4)
+    return Chart(
+        canvas.svg(f"{metric} against peak reduction"),
+        f"{heading} against peak reduction; {'larger' if higher else 'smaller'} is better.",
+    )
+
+
+def _line(axes: Axes, rows: pandas.DataFrame, look: Look, ink: str) -> None:
+    knob, value = rows["peak_reduction"], rows["value"]
+    axes.vlines(knob, rows["lowest"], rows["highest"], color=ink, linewidth=0.8)
+    axes.plot(knob, value, color=ink, linewidth=1.2)
+    for trained, fill in ((True, ink), (False, "none")):
+        at = rows["trained"] == trained
+        axes.plot(knob[at], value[at], look.marker, color=ink, markerfacecolor=fill, markersize=5, linestyle="none")

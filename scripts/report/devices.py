@@ -1,0 +1,101 @@
+"""The models as devices under test, beside the device that they imitate.
+
+Where the data set is the embedded one, the LA-2A model is that device and gets the same test signals. Of another
+device there are recordings alone: then levels and response of the recordings stand beside those of the models' output
+for the same input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from data.embedded import SETTINGS_FILE
+from data.signaltrain import Recording
+from models.net import Net
+from scripts.devices import la2a_at, network_at
+from scripts.gain import LevelMap, Transfer, level_map, transfer
+from scripts.measure import Measurement, measure
+from scripts.report.passages import choose, hear
+
+SETTINGS = 4  # at most; a network renders 12 s of test signals for each
+RECORDED_SECONDS = 12.0  # of a recording
+
+Setting = tuple[int, float]  # switch, peak reduction
+
+
+@dataclass(frozen=True)
+class Driven:
+    """Measurements of the models and of the device itself, at the same settings."""
+
+    target: Measurement
+    models: dict[str, Measurement]
+    trained: list[bool]  # for each setting: it was trained on
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Levels and response at one setting, of the recordings and of the models' output for the same input."""
+
+    setting: Setting
+    trained: bool
+    target: tuple[LevelMap, Transfer]
+    models: dict[str, tuple[LevelMap, Transfer]]
+
+
+def is_embedded(root: Path) -> bool:
+    """Whether a data set is the embedded one, whose device is at hand."""
+    return (root / SETTINGS_FILE).is_file()
+
+
+def choose_settings(settings: Iterable[str], trained: Collection[str]) -> list[str]:
+    """Up to four settings (``"0__75"``), those that were never trained on first, spread over the peak reductions.
+
+    >>> choose_settings(["0__20", "0__40", "1__60", "0__80", "1__95", "0__90"], {"0__20"})
+    ['0__40', '0__80', '0__90', '1__95']
+    """
+    order = sorted(set(settings), key=lambda setting: (setting in trained, _parsed(setting)[1], _parsed(setting)))
+    new = [setting for setting in order if setting not in trained]
+    pool = new if len(new) >= SETTINGS else order[: max(SETTINGS, len(new))]
+    if len(pool) > SETTINGS:
+        pool = [pool[round(i * (len(pool) - 1) / (SETTINGS - 1))] for i in range(SETTINGS)]
+    return sorted(pool, key=_parsed)
+
+
+def drive(nets: Mapping[str, Net], settings: Sequence[str], trained: Collection[str], sample_rate: int) -> Driven:
+    """Measures the LA-2A model and each network."""
+    parsed = [_parsed(setting) for setting in settings]
+    models = {label: measure(network_at(net), parsed, sample_rate) for label, net in nets.items()}
+    target = measure(la2a_at(sample_rate), parsed, sample_rate)
+    return Driven(target, models, [setting in trained for setting in settings])
+
+
+def compare(
+    nets: Mapping[str, Net],
+    recordings: Sequence[Recording],
+    settings: Sequence[str],
+    trained: Collection[str],
+    device: torch.device | str = "cpu",
+) -> list[Recorded]:
+    """Levels and response where the gain of a recording moves most, for each setting."""
+    found = []
+    for setting in settings:
+        of_setting = [recording for recording in recordings if recording.setting == setting]
+        for place in choose(of_setting, trained, 1, RECORDED_SECONDS):
+            passage = hear(place, nets, device)
+            rate = place.recording.sample_rate
+            both = {
+                label: (level_map(passage.input, y, rate), transfer(passage.input, y, rate))
+                for label, y in (("", passage.target), *passage.outputs.items())
+            }
+            target = both.pop("")
+            found.append(Recorded(_parsed(setting), setting in trained, target, both))
+    return found
+
+
+def _parsed(setting: str) -> Setting:
+    switch, _, peak_reduction = setting.partition("__")
+    return int(switch), float(peak_reduction)

@@ -1,0 +1,148 @@
+"""What takes networks and recordings: passages to hear, gain reduction, device curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data import signaltrain
+from data.signaltrain import Recording
+from models.net import Net
+from scripts.findings import Worst
+from scripts.report import device_charts, devices, passages, traces
+from scripts.report.charts import Section
+from scripts.report.colours import Look
+from scripts.report.passages import Passage, Place
+
+PASSAGES = 4
+SECONDS = 6.0  # of a passage
+WORST_SECONDS = 3.0
+TRACES = 2  # passages whose gain reduction is drawn
+MEGABYTES = 18.0, 7.0  # of the passages and of the worst segments on the page, about
+
+
+@dataclass
+class Heard:
+    """A part of the page."""
+
+    passages: list[dict[str, Any]] = field(default_factory=list)
+    worst: list[dict[str, Any]] = field(default_factory=list)
+    sections: list[Section] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def gather(
+    info: Mapping[str, Any],
+    nets: Mapping[str, Net],
+    worst: Sequence[tuple[Worst, Net]],
+    looks: Mapping[str, Look],
+) -> Heard:
+    """Renders and measures the networks, on a GPU if there is one.
+
+    Args:
+        info: of the evaluation: root, sample_rate, channels, trained_settings
+        nets: the network of each model, by its label
+        worst: segments to be heard, each with the network of its run
+    """
+    heard = Heard()
+    if not nets:
+        heard.notes.append("There is nothing to hear and no device curve: no network can be loaded.")
+        return heard
+    try:
+        recordings = signaltrain.recordings(info["root"], info["sample_rate"], info["channels"])["test"]
+    except ValueError as error:
+        heard.notes.append(f"There is nothing to hear and no device curve: {error}")
+        return heard
+    torch.backends.cudnn.allow_tf32 = False  # as in scoring: what is heard is what was scored
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for net in (*nets.values(), *(net for _, net in worst)):
+        net.to(device)
+    if info["channels"] > 1:
+        heard.notes.append(f"Signals of the player are the mean of the {info['channels']} channels.")
+    trained = set(info["trained_settings"])
+    found = _passages(heard, recordings, nets, trained, looks, device)
+    _worst(heard, recordings, worst, trained, looks, device)
+    _devices(heard, Path(info["root"]), recordings, nets, trained, looks, device)
+    if drawn := traces.section(found[:TRACES], looks):
+        heard.sections.append(drawn)
+    return heard
+
+
+def _passages(
+    heard: Heard,
+    recordings: Sequence[Recording],
+    nets: Mapping[str, Net],
+    trained: set[str],
+    looks: Mapping[str, Look],
+    device: torch.device,
+) -> list[Passage]:
+    rate = recordings[0].sample_rate
+    seconds = passages.budget(len(nets) + 3, rate, PASSAGES, SECONDS, MEGABYTES[0])
+    found = []
+    for place in passages.choose(recordings, trained, PASSAGES, seconds):
+        found.append(passages.hear(place, nets, device))
+        _add(heard, heard.passages, found[-1], f"passage-{len(found)}", passages.title(place), trained, looks)
+    return found
+
+
+def _worst(
+    heard: Heard,
+    recordings: Sequence[Recording],
+    worst: Sequence[tuple[Worst, Net]],
+    trained: set[str],
+    looks: Mapping[str, Look],
+    device: torch.device,
+) -> None:
+    by_id = {recording.id: recording for recording in recordings}
+    seconds = passages.budget(3, recordings[0].sample_rate, len(worst), WORST_SECONDS, MEGABYTES[1])
+    for number, (segment, net) in enumerate(worst, 1):
+        recording = by_id.get(segment.recording)
+        if recording is None or segment.start + segment.samples > recording.frames:
+            heard.notes.append(
+                f"Recording {segment.recording} has changed since it was scored: its segments are not heard."
+            )
+            continue
+        whole = passages.hear(Place(recording, segment.start, segment.samples), {segment.label: net}, device)
+        passage = passages.worst_part(whole, seconds)
+        title = f"{segment.label}, {segment.metric} {segment.value:.3g}: {passages.title(passage.place)}"
+        about = {"run": segment.run, "metric": segment.metric, "value": segment.value, "label": segment.label}
+        _add(heard, heard.worst, passage, f"worst-{number}", title, trained, looks, about)
+
+
+def _add(
+    heard: Heard,
+    to: list[dict[str, Any]],
+    passage: Passage,
+    id: str,
+    title: str,
+    trained: set[str],
+    looks: Mapping[str, Look],
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """Encodes a passage, and says so if it had to be scaled."""
+    data, factor = passages.encoded(passage, id, title, looks, with_anchor=about is None)
+    if factor < 1:
+        heard.notes.append(f"“{title}”: all signals are scaled by {factor:.3f}, as one of them exceeds full scale.")
+    known = passage.place.recording.setting in trained
+    to.append({"id": id, "title": title, "trained": known, "data": data, **(about or {})})
+
+
+def _devices(
+    heard: Heard,
+    root: Path,
+    recordings: Sequence[Recording],
+    nets: Mapping[str, Net],
+    trained: set[str],
+    looks: Mapping[str, Look],
+    device: torch.device,
+) -> None:
+    settings = devices.choose_settings((recording.setting for recording in recordings), trained)
+    if devices.is_embedded(root):
+        driven = devices.drive(nets, settings, trained, recordings[0].sample_rate)
+        heard.sections.append(device_charts.driven(driven, looks))
+    elif section := device_charts.recorded(devices.compare(nets, recordings, settings, trained, device), looks):
+        heard.sections.append(section)

@@ -1,0 +1,276 @@
+"""What was scored is not scored again: only new runs, new metrics, and what an interruption or damage has taken."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from models import run
+from scripts import score_runs
+from tests.conftest import ROOT, Entry, Result
+from tests.scored_runs import LIGHT, MODEL, make_run, names, of, read, save_net, write_data
+
+Evaluate = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("data") / "limiter")
+
+
+@pytest.fixture
+def study(tmp_path: Path, data_root: Path) -> Path:
+    folder = tmp_path / "runs" / "study"
+    make_run(folder / "l1-seed1", data_root, 1)
+    make_run(folder / "mrstft-seed1", data_root, 2)
+    return folder
+
+
+@pytest.fixture
+def evaluate(entry: Entry) -> Evaluate:
+    def run_it(*arguments: str) -> Result:
+        return entry("evaluate.py", *LIGHT, *arguments)
+
+    return run_it
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """For each network that is scored its metrics, as long as somebody clears it between evaluations."""
+    done: list[tuple[str, ...]] = []
+    score = score_runs.Bench.score
+
+    def counted(bench: score_runs.Bench, jobs: list[score_runs.Job]) -> None:
+        done.extend(tuple(map(".".join, job.missing)) for job in jobs)
+        score(bench, jobs)
+
+    monkeypatch.setattr(score_runs.Bench, "score", counted)
+    return done
+
+
+def results(study: Path) -> dict[str, bytes]:
+    files = (study / "results").glob("*.*")
+    return {file.name: file.read_bytes() for file in files}
+
+
+def test_evaluating_again_scores_nothing_and_gives_the_same_files(
+    evaluate: Evaluate, study: Path, work: list[tuple[str, ...]]
+) -> None:
+    assert evaluate(f"runs={study}").code == 0
+    assert len(work) == 3
+    assert {len(metrics) for metrics in work} == {4}
+    first = results(study)
+    work.clear()
+    again = evaluate(f"runs={study}")
+    assert again.code == 0, again.err
+    assert work == []
+    assert results(study) == first
+
+
+def test_one_more_run_is_scored_alone(
+    evaluate: Evaluate, study: Path, data_root: Path, work: list[tuple[str, ...]]
+) -> None:
+    assert evaluate(f"runs={study}").code == 0
+    before = read(study / "results")
+    make_run(study / "esr-seed1", data_root, 3)
+    work.clear()
+    assert evaluate(f"runs={study}").code == 0
+    assert len(work) == 1
+    after = read(study / "results")
+    assert names(study / "results") == ["unprocessed", "esr-seed1", "l1-seed1", "mrstft-seed1"]
+    assert [row for row in after if not row["run"].endswith("esr-seed1")] == before
+
+
+def test_a_metric_more_is_scored_alone_for_all_runs(
+    evaluate: Evaluate, study: Path, work: list[tuple[str, ...]]
+) -> None:
+    assert evaluate(f"runs={study}").code == 0
+    before = read(study / "results")
+    work.clear()
+    more = "+conventions.standard.MSE._target_=auraloss.time.MSELoss"
+    assert evaluate(f"runs={study}", more).code == 0
+    assert work == [("standard.MSE",)] * 3
+    after = read(study / "results")
+    assert [row for row in after if row["metric"] != "MSE"] == before
+    assert len(after) == len(before) + 3 * 3  # networks × segments
+    work.clear()
+    assert evaluate(f"runs={study}").code == 0  # without it, nor is the rest forgotten
+    assert evaluate(f"runs={study}", more).code == 0
+    assert work == []
+
+
+def test_a_metric_with_other_options_is_scored_anew(
+    evaluate: Evaluate, study: Path, work: list[tuple[str, ...]]
+) -> None:
+    assert evaluate(f"runs={study}").code == 0
+    work.clear()
+    assert evaluate(f"runs={study}", "conventions.standard.ESR.eps=0.5").code == 0
+    assert work == [("standard.ESR",)] * 3
+
+
+def other_weights(study: Path, data_root: Path) -> list[str]:
+    save_net(study / "l1-seed1", "best", 77)
+    return []
+
+
+def other_network_of_the_same_weights(study: Path, data_root: Path) -> list[str]:
+    """A causal network has the same tensors."""
+    config = run.read_config(study / "l1-seed1")
+    run.write_config(study / "l1-seed1", config | {"model": MODEL | {"causal": True}})
+    return []
+
+
+def other_samples(study: Path, data_root: Path) -> list[str]:
+    target = next((data_root / "Test").glob("target_3_*"))
+    content = bytearray(target.read_bytes())
+    content[-1] ^= 0x80  # the sign of the last sample
+    target.write_bytes(content)
+    return []
+
+
+def other_length(study: Path, data_root: Path) -> list[str]:
+    return ["eval_length=131072"]
+
+
+@pytest.mark.parametrize(
+    ("change", "networks"),
+    [(other_weights, 1), (other_network_of_the_same_weights, 1), (other_samples, 3), (other_length, 3)],
+)
+def test_scores_of_anything_else_are_not_taken(
+    change: Callable[[Path, Path], list[str]],
+    networks: int,
+    evaluate: Evaluate,
+    study: Path,
+    data_root: Path,
+    work: list[tuple[str, ...]],
+) -> None:
+    assert evaluate(f"runs={study}").code == 0
+    before = of(read(study / "results"), "l1-seed1")
+    files = sorted(study.rglob("*.json"))
+    options = change(study, data_root)
+    work.clear()
+    result = evaluate(f"runs={study}", *options)
+    assert result.code == 0, result.err
+    assert len(work) == networks
+    assert of(read(study / "results"), "l1-seed1") != before
+    assert sorted(study.rglob("*.json")) == files  # the new ones have replaced the old
+
+
+def test_scores_of_other_code_are_not_taken(
+    evaluate: Evaluate, study: Path, work: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert evaluate(f"runs={study}").code == 0
+    monkeypatch.setattr(score_runs, "version", lambda library: f"{library} 99")
+    work.clear()
+    assert evaluate(f"runs={study}").code == 0
+    assert len(work) == 3
+
+
+def test_the_version_of_the_code_changes_with_each_file_on_which_a_score_depends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_bytes = Path.read_bytes
+    seen: set[str] = set()
+
+    def read(self: Path) -> bytes:
+        seen.add(self.relative_to(ROOT).as_posix())
+        return read_bytes(self)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    now = score_runs.code_version()
+    monkeypatch.undo()
+    assert score_runs.code_version() == now
+    assert {"auraloss/time.py", "auraloss/stft.py", "models/scoring.py", "models/tcn.py", "models/conv.py"} <= seen
+    assert {"data/segments.py", "data/audio.py", "scripts/score_runs.py"} <= seen
+    assert not {"models/callbacks.py", "models/run.py"} & seen
+    for changed in sorted(seen):
+        edited = ROOT / changed
+        monkeypatch.setattr(Path, "read_bytes", lambda self, e=edited: read_bytes(self) + b"#" * (self == e))
+        assert score_runs.code_version() != now, changed
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", None])
+def test_damaged_scores_are_scored_again(
+    content: bytes | None, evaluate: Evaluate, study: Path, work: list[tuple[str, ...]]
+) -> None:
+    assert evaluate(f"runs={study}").code == 0
+    first = results(study)
+    (file,) = (study / "l1-seed1" / "scores").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    work.clear()
+    assert evaluate(f"runs={study}").code == 0
+    assert len(work) == 1
+    assert results(study) == first
+    assert file.read_bytes() == whole
+
+
+def test_a_run_that_cannot_be_written_to_is_scored_all_the_same(
+    evaluate: Evaluate, study: Path, work: list[tuple[str, ...]]
+) -> None:
+    (study / "l1-seed1" / "scores").write_text("a file where the folder should be")
+    for _ in range(2):
+        work.clear()
+        result = evaluate(f"runs={study}")
+        assert result.code == 0, result.err
+        assert "cannot be written" in result.out
+        assert len(of(read(study / "results"), "l1-seed1")) == 3 * 4
+    assert len(work) == 1
+
+
+def test_ctrl_c_keeps_the_runs_scored_so_far(
+    evaluate: Evaluate, study: Path, work: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    render, segments = score_runs.render, []
+
+    def interrupted(*arguments: Any) -> Any:
+        segments.append(arguments)
+        if len(segments) == 8:  # in the second run, after three segments of the input and three of the first
+            raise KeyboardInterrupt
+        return render(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(score_runs, "render", interrupted)
+        result = evaluate(f"runs={study}")
+    assert result.code == 130
+    assert "the same command continues" in result.out
+    assert "Traceback" not in result.err
+    assert not (study / "results" / "scores.csv").exists()
+    work.clear()
+    assert evaluate(f"runs={study}").code == 0
+    assert len(work) == 1
+    assert names(study / "results") == ["unprocessed", "l1-seed1", "mrstft-seed1"]
+
+
+@pytest.mark.slow
+def test_an_evaluation_that_was_killed_is_continued_to_the_same_scores(
+    evaluate: Evaluate, study: Path, data_root: Path, work: list[tuple[str, ...]]
+) -> None:
+    for seed in range(3, 8):
+        make_run(study / f"l1-seed{seed}", data_root, seed)
+    command = [sys.executable, "evaluate.py", *LIGHT, f"runs={study}"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and len(list(study.glob("l1-*/scores/*.json"))) < 1:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    kept = {file: file.read_bytes() for file in study.glob("l1-*/scores/*.json")}
+    assert evaluate(f"runs={study}").code == 0
+    assert 0 < len(work) == 7 - len(kept)
+    for file, content in kept.items():
+        assert file.read_bytes() == content
+    first = results(study)
+    for file in study.glob("*/scores/*.json"):
+        file.unlink()
+    assert evaluate(f"runs={study}").code == 0
+    assert results(study) == first
+    assert torch.get_num_threads() == 1  # as in the other process

@@ -1,0 +1,312 @@
+"""A run that cannot be scored is named, and costs the others nothing; the exit status says so."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from data import signaltrain
+from data.fingerprint import fingerprint
+from models import run
+from models.tcn import TCN
+from scripts import score_runs
+from tests.conftest import Entry, Result
+from tests.scored_runs import FRAMES, LIGHT, MODEL, info, make_run, names, of, read, write_data
+
+Evaluate = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("data") / "limiter")
+
+
+@pytest.fixture
+def study(tmp_path: Path, data_root: Path) -> Path:
+    folder = tmp_path / "runs" / "study"
+    make_run(folder / "l1-seed1", data_root, 1)
+    make_run(folder / "mrstft-seed1", data_root, 2)
+    return folder
+
+
+@pytest.fixture
+def evaluate(entry: Entry) -> Evaluate:
+    def run_it(*arguments: str) -> Result:
+        return entry("evaluate.py", *LIGHT, *arguments)
+
+    return run_it
+
+
+def left_out(result: Result, study: Path, bad: str) -> str:
+    """Why a run was left out, after checking that it is told everywhere and that the two others have scores."""
+    assert result.code == 1
+    assert "Traceback" not in result.err
+    assert names(study / "results") == ["unprocessed", "l1-seed1", "mrstft-seed1"]
+    said = info(study / "results")
+    (entry,) = said["left_out"]
+    assert Path(entry["run"]).name == bad
+    note = f"{entry['run']} is left out: {entry['reason']}"
+    assert note in said["notes"]
+    assert note in result.out
+    return str(entry["reason"])
+
+
+# Runs that cannot be used
+
+
+def damage_nothing_trained(folder: Path) -> str:
+    shutil.rmtree(folder / "checkpoints")
+    return "best.ckpt: missing"
+
+
+def damage_checkpoint(folder: Path) -> str:
+    file = folder / "checkpoints" / "best.ckpt"
+    file.write_bytes(file.read_bytes()[:1000])
+    return "best.ckpt: is damaged"
+
+
+def damage_another_network(folder: Path) -> str:
+    run.write_config(folder, run.read_config(folder) | {"model": MODEL | {"channels": 5}})
+    return "not a checkpoint of this network"
+
+
+def damage_hostile_target(folder: Path) -> str:
+    run.write_config(
+        folder, run.read_config(folder) | {"model": {"_target_": "os.mkdir", "path": str(folder / "trap")}}
+    )
+    return "'os.mkdir' is not allowed"
+
+
+def damage_hostile_yaml(folder: Path) -> str:
+    (folder / "config.yaml").write_text(f"model: !!python/object/apply:os.mkdir ['{folder / 'trap'}']\n")
+    return "not a plain YAML file"
+
+
+def damage_hostile_data(folder: Path) -> str:
+    config = run.read_config(folder)
+    trap = {"_target_": "os.mkdir", "path": str(folder / "trap")}
+    run.write_config(folder, config | {"data": config["data"] | {"root": trap}})
+    return "root"
+
+
+def damage_data_of_another_kind(folder: Path) -> str:
+    run.write_config(folder, run.read_config(folder) | {"data": ["a", "list"]})
+    return "data"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damage_nothing_trained,
+        damage_checkpoint,
+        damage_another_network,
+        damage_hostile_target,
+        damage_hostile_yaml,
+        damage_hostile_data,
+        damage_data_of_another_kind,
+    ],
+)
+def test_a_run_that_cannot_be_used_is_named_and_the_others_are_scored(
+    damage: Callable[[Path], str], evaluate: Evaluate, study: Path, data_root: Path
+) -> None:
+    bad = make_run(study / "esr-seed1", data_root, 3)
+    reason = damage(bad)
+    assert reason in left_out(evaluate(f"runs={study}"), study, bad.name)
+    assert not (bad / "trap").exists()
+
+
+def test_if_no_run_can_be_used_all_are_named(evaluate: Evaluate, study: Path) -> None:
+    reasons = [damage_checkpoint(study / "l1-seed1"), damage_hostile_target(study / "mrstft-seed1")]
+    result = evaluate(f"runs={study}")
+    assert result.code == 1
+    for folder, reason in zip(("l1-seed1", "mrstft-seed1"), reasons, strict=True):
+        assert folder in result.err
+        assert reason in result.err
+    assert "Traceback" not in result.err
+    assert not (study / "results").exists()
+
+
+@pytest.mark.parametrize("status", [None, "{}", "nonsense", '{"state": "running"}'])
+def test_a_run_that_is_not_finished_is_scored_with_a_note(status: str | None, evaluate: Evaluate, study: Path) -> None:
+    file = study / "l1-seed1" / "status.json"
+    if status is None:
+        file.unlink()
+    else:
+        file.write_text(status)
+    result = evaluate(f"runs={study}/l1-seed1")
+    assert result.code == 0, result.err
+    word = "running" if status and "running" in status else "interrupted"
+    assert f"l1-seed1 is {word}: its best checkpoint so far is scored." in result.out
+
+
+def test_a_model_that_has_collapsed_to_silence_is_told(evaluate: Evaluate, study: Path, data_root: Path) -> None:
+    make_run(study / "esr-seed1", data_root, 3, gain=1e-9)
+    result = evaluate(f"runs={study}")
+    assert result.code == 0, result.err
+    (note,) = [line for line in result.out.splitlines() if "collapsed to silence" in line]
+    assert "esr-seed1" in note
+
+
+# Which data
+
+
+def test_a_missing_data_set_is_named(evaluate: Evaluate, tmp_path: Path) -> None:
+    make_run(tmp_path / "runs" / "study" / "l1-seed1", tmp_path / "gone")
+    result = evaluate()
+    assert result.code == 1
+    assert f"{tmp_path / 'gone'} does not exist" in result.err
+    assert "data.root=" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_the_data_of_most_runs_are_the_test_set(evaluate: Evaluate, study: Path, tmp_path: Path) -> None:
+    make_run(study / "a-seed1", tmp_path / "other", 3)  # the first of the study
+    reason = left_out(evaluate(f"runs={study}"), study, "a-seed1")
+    assert str(tmp_path / "other") in reason
+    assert "data=signaltrain data.root=" in reason
+
+
+def test_data_that_the_command_names_are_the_test_set_of_all(
+    evaluate: Evaluate, study: Path, data_root: Path, tmp_path: Path
+) -> None:
+    make_run(study / "esr-seed1", tmp_path / "other", 3)
+    result = evaluate(f"runs={study}", "data=signaltrain", f"data.root={data_root}")
+    assert result.code == 0, result.err
+    assert names(study / "results") == ["unprocessed", "esr-seed1", "l1-seed1", "mrstft-seed1"]
+
+
+def test_a_folder_written_in_two_ways_is_one_data_set(
+    evaluate: Evaluate, study: Path, data_root: Path, tmp_path: Path
+) -> None:
+    make_run(study / "esr-seed1", data_root / "Test" / "..", 3)
+    (tmp_path / "link").symlink_to(data_root)
+    make_run(study / "stft-seed1", Path("link"), 4)  # from the working directory
+    result = evaluate(f"runs={study}")
+    assert result.code == 0, result.err
+    assert len(names(study / "results")) == 5
+
+
+@pytest.mark.parametrize(
+    ("changed", "named", "words"),
+    [
+        ({"sample_rate": 48_000}, False, ["48000 Hz", "44100 Hz"]),
+        ({"sample_rate": 48_000}, True, ["48000 Hz", "44100 Hz"]),
+        ({"channels": 2}, False, ["2 channel(s)", "1 channel(s)"]),
+        ({"channels": 2}, True, ["2 channel(s)", "1 channel(s)"]),
+    ],
+)
+def test_a_run_of_another_sample_rate_or_number_of_channels(
+    changed: dict[str, Any], named: bool, words: list[str], evaluate: Evaluate, study: Path, data_root: Path
+) -> None:
+    make_run(study / "esr-seed1", data_root, 3, **changed)
+    data = ["data=signaltrain", f"data.root={data_root}"] if named else []
+    reason = left_out(evaluate(f"runs={study}", *data), study, "esr-seed1")
+    for word in words:
+        assert word in reason
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [({"controls": 3}, "3 controls, the test data 2"), ({"in_channels": 2}, "2 channels, the test data 1")],
+)
+def test_a_run_of_a_network_for_other_data(
+    network: dict[str, int], words: str, evaluate: Evaluate, study: Path, data_root: Path
+) -> None:
+    make_run(study / "esr-seed1", data_root, 3, model=MODEL | network)
+    assert words in left_out(evaluate(f"runs={study}"), study, "esr-seed1")
+
+
+def test_a_network_whose_output_is_not_finite(evaluate: Evaluate, study: Path, data_root: Path) -> None:
+    bad = make_run(study / "esr-seed1", data_root, 3)
+    file = bad / "checkpoints" / "best.ckpt"
+    state = torch.load(file, weights_only=True)
+    state["state_dict"]["net.mix.bias"].fill_(float("nan"))
+    torch.save(state, file)
+    reason = left_out(evaluate(f"runs={study}"), study, "esr-seed1")
+    assert "input_3_.wav is not finite between samples 0 and 70000" in reason
+
+
+@pytest.mark.parametrize("error", [RuntimeError("out of memory"), ValueError("too short")])
+def test_a_failure_while_scoring_one_run(
+    error: Exception, evaluate: Evaluate, study: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_run(study / "esr-seed1", data_root, 3)
+    render, seen = score_runs.render, []
+
+    def fails(net: torch.nn.Module, *arguments: Any) -> Any:
+        if isinstance(net, TCN):
+            seen.append(net)
+        if seen and net is seen[0] and len(seen) > 2:  # from the third segment of the first run on
+            raise error
+        return render(net, *arguments)
+
+    monkeypatch.setattr(score_runs, "render", fails)
+    assert left_out(evaluate(f"runs={study}"), study, "esr-seed1") == str(error)
+    monkeypatch.undo()
+    result = evaluate(f"runs={study}")  # and the next evaluation makes up for it
+    assert result.code == 0, result.err
+    assert info(study / "results")["left_out"] == []
+
+
+def test_if_all_fail_the_results_of_before_stay(
+    evaluate: Evaluate, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert evaluate(f"runs={study}").code == 0
+    kept = (study / "results" / "scores.csv").read_bytes()
+    for folder in ("l1-seed1", "mrstft-seed1"):
+        damage_checkpoint(study / folder)
+    result = evaluate(f"runs={study}")
+    assert result.code == 1
+    assert "none of the runs can be scored" in result.err
+    assert (study / "results" / "scores.csv").read_bytes() == kept
+
+
+# The test split
+
+
+def test_a_run_whose_test_split_has_changed_since_is_left_out(evaluate: Evaluate, study: Path, data_root: Path) -> None:
+    now = fingerprint(signaltrain.recordings(data_root)["test"])
+    make_run(study / "esr-seed1", data_root, 3)
+    run.write_status(study / "esr-seed1", "finished", test_split="0123456789abcdef")
+    run.write_status(study / "l1-seed1", "finished", test_split=now)
+    reason = left_out(evaluate(f"runs={study}"), study, "esr-seed1")
+    for word in ("0123456789abcdef", now, "Train it again", "data=signaltrain data.root="):
+        assert word in reason
+
+    result = evaluate(f"runs={study}", "data=signaltrain", f"data.root={data_root}")  # as the remedy says
+    assert result.code == 0, result.err
+    assert of(read(study / "results"), "esr-seed1")
+
+
+def test_a_test_split_that_changes_between_training_and_evaluation_is_told(
+    train: Entry, evaluate: Evaluate, tmp_path: Path, tiny_root: Path
+) -> None:
+    root = shutil.copytree(tiny_root, tmp_path / "data")
+    assert train("loss=l1", "name=l1", f"data.root={root}").code == 0
+    runs = tmp_path / "runs" / "tiny"
+    target = next((root / "Test").glob("target_*"))
+    content = bytearray(target.read_bytes())
+    content[-2:] = b"\0\0"
+    target.write_bytes(content)
+    assert train("loss=mse", "name=mse", f"data.root={root}").code == 0
+    result = evaluate(f"runs={runs}")
+    assert result.code == 1
+    assert names(runs / "results") == ["unprocessed", "mse"]
+    assert [Path(entry["run"]).name for entry in info(runs / "results")["left_out"]] == ["l1"]
+
+
+def test_what_a_metric_cannot_say_of_one_run_is_noted(
+    evaluate: Evaluate, study: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from auraloss.time import L1Loss
+
+    value = L1Loss._value
+    monkeypatch.setattr(L1Loss, "_value", lambda self, total, count: value(self, total, count) / 0)
+    result = evaluate(f"runs={study}/l1-seed1")
+    assert result.code == 0, result.err
+    assert f"{study}/l1-seed1: standard.L1 is not finite in {1 + len(FRAMES)} of 3 rows." in result.out

@@ -1,0 +1,241 @@
+"""The paper's question, the scores by setting and the worst segments, from scores that are made up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts import findings, table
+from scripts.findings import Finding
+from scripts.scores import Evaluation
+from tests import made_scores
+from tests.made_scores import Row, row
+
+EASY = np.linspace(1.0, 2.0, 12)  # error of twelve segments
+
+
+def segments(model: str, values: Sequence[float], metric: str = "ESR", loss: str | None = None) -> list[Row]:
+    return [row(model, metric, float(value), segment=i, loss=loss) for i, value in enumerate(values)]
+
+
+def answer(folder: Path, rows: list[Row]) -> Finding:
+    """Of the first column."""
+    return findings.question(table.tables(made_scores.evaluation(folder, rows))[0])[0]
+
+
+def test_a_loss_that_minimises_its_own_metric_is_compared_with_the_next_best(tmp_path: Path) -> None:
+    rows = [*segments("esr", EASY), *segments("l1", 1.5 * EASY), *segments("mrstft", 9 * EASY)]
+    assert answer(tmp_path, rows) == Finding(
+        "standard",
+        "ESR",
+        winner="ESR",
+        own="ESR",
+        own_wins=True,
+        significant=True,
+        sentence="ESR: training on ESR, the metric itself, gives the smallest (1.5000); the next best is L1 (2.2500); "
+        "the difference is significant (p = 0.0015).",  # 3 · 2 / 2^12
+    )
+
+
+def test_a_loss_that_loses_in_its_own_metric_is_compared_with_the_winner(tmp_path: Path) -> None:
+    rows = [*segments("esr", 2 * EASY), *segments("l1", 1.5 * EASY), *segments("mrstft", EASY)]
+    found = answer(tmp_path, rows)
+    assert (found.winner, found.own, found.own_wins, found.significant) == ("MR", "ESR", False, True)
+    assert found.sentence == (
+        "ESR: training on MR gives the smallest (1.5000), not training on the metric itself (3.0000); the difference "
+        "is significant (p = 0.0015)."
+    )
+
+
+def test_a_difference_that_may_be_chance_is_called_so(tmp_path: Path) -> None:
+    wobble = np.tile([0.1, -0.1], 6)
+    found = answer(tmp_path, [*segments("esr", EASY + wobble + 0.001), *segments("l1", EASY)])
+    assert (found.winner, found.own_wins, found.significant) == ("L1", False, False)
+    assert "the two cannot be told apart (p = " in found.sentence
+
+
+def test_a_difference_that_cannot_be_tested_is_called_so(tmp_path: Path) -> None:
+    found = answer(tmp_path, [row("esr", "ESR", 1.0), row("l1", "ESR", 2.0)])
+    assert (found.own_wins, found.significant) == (True, False)
+    assert "whether the difference is more than chance cannot be tested" in found.sentence
+
+
+def test_a_metric_that_no_model_was_trained_on_has_a_winner_alone(tmp_path: Path) -> None:
+    rows = [*segments("l1", 5 - EASY, "SI-SDR"), *segments("mrstft", 3 - EASY, "SI-SDR")]
+    found = answer(tmp_path, rows)
+    assert (found.winner, found.own, found.own_wins, found.significant) == ("L1", "", None, True)
+    assert found.sentence.startswith(
+        "SI-SDR: training on L1 gives the largest (3.500 dB); the next best is MR (1.500 dB)"
+    )
+
+
+def test_the_own_loss_is_that_of_the_training_not_the_models_name(tmp_path: Path) -> None:
+    rows = [*segments("small", 2 * EASY, loss="esr"), *segments("large", EASY, loss="esr"), *segments("l1", 3 * EASY)]
+    found = answer(tmp_path, rows)
+    assert (found.winner, found.own, found.own_wins) == ("large", "large", True)
+    assert "the next best is small (3.0000)" in found.sentence
+
+
+def test_one_model_alone_wins_without_a_rival(tmp_path: Path) -> None:
+    found = answer(tmp_path, [*segments("esr", EASY), *segments("unprocessed", 0 * EASY)])
+    assert found.sentence == (
+        "ESR: training on ESR, the metric itself, gives the smallest (1.5000); there is no other model."
+    )
+
+
+def test_a_column_without_a_number_has_no_winner(tmp_path: Path) -> None:
+    found = answer(tmp_path, [row("esr", "ESR", math.nan), row("l1", "ESR", math.nan)])
+    assert (found.winner, found.own_wins) == ("", None)
+    assert found.sentence == "ESR: no model has a number."
+
+
+def finding(own_wins: bool | None, significant: bool) -> Finding:
+    return Finding("standard", "ESR", "L1", "ESR", own_wins, significant, "")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], ""),
+        ([finding(None, True)], ""),
+        (
+            [finding(True, True), finding(True, False), finding(False, True), finding(None, False)],
+            "In 2 of 3 columns training on the metric itself minimises it; in 1 of these 2 the next best loss is "
+            "significantly worse. In 1 of the other 1 the winner is significantly better than the metric's own loss.",
+        ),
+        (
+            [finding(True, False)],
+            "In 1 of 1 columns training on the metric itself minimises it, in none of them significantly better than "
+            "the next best loss.",
+        ),
+        (
+            [finding(False, False)],
+            "In 0 of 1 columns training on the metric itself minimises it. In none of the other 1 the winner is "
+            "significantly better than the metric's own loss.",
+        ),
+    ],
+)
+def test_the_answer_counts_columns(given: list[Finding], said: str) -> None:
+    assert findings.overall(given) == said
+
+
+def test_small_p_are_printed_as_bounds() -> None:
+    assert [findings.probability(p) for p in (0.0004, 0.001, 0.0234, 0.5, 1.0)] == [
+        "p < 0.001",
+        "p = 0.001",
+        "p = 0.023",
+        "p = 0.5",
+        "p = 1",
+    ]
+
+
+def test_settings_are_means_by_samples_then_over_runs(tmp_path: Path) -> None:
+    rows = [
+        row("l1", "MR", 1.0, samples=300, setting="1__100"),
+        row("l1", "MR", 5.0, samples=100, setting="1__100", recording="2"),
+        row("l1", "MR", 4.0, samples=300, setting="1__100", seed="2"),
+        row("l1", "MR", 4.0, samples=100, setting="1__100", recording="2", seed="2"),
+        row("l1", "MR", 7.0, samples=100, setting="0__75", recording="3"),
+        row("l1", "MR", 9.0, samples=100, setting="0__75", recording="3", seed="2"),
+        row("l1", "MR", 99.0, recording="", convention="paper2020"),
+        row("l1", "MR", 99.0, recording="", convention="paper2020", seed="2"),
+    ]
+    found = findings.by_setting(made_scores.evaluation(tmp_path, rows))
+    assert found.to_dict("records") == [
+        {
+            "convention": "standard",
+            "metric": "MR",
+            "model": "l1",
+            "label": "L1",
+            "switch": switch,
+            "peak_reduction": amount,
+            "value": value,
+            "lowest": lowest,
+            "highest": highest,
+            "runs": 2,
+            "trained": trained,
+        }
+        for switch, amount, value, lowest, highest, trained in [
+            ("0", 75.0, 8.0, 7.0, 9.0, True),
+            ("1", 100.0, 3.0, 2.0, 4.0, False),  # (300 · 1 + 100 · 5) / 400 and 4
+        ]
+    ]
+
+
+def test_a_setting_with_a_value_that_is_no_number_has_none(tmp_path: Path) -> None:
+    found = findings.by_setting(
+        made_scores.evaluation(tmp_path, [row("l1", "MR", 1.0), row("l1", "MR", math.nan, segment=1)])
+    )
+    assert math.isnan(found["value"].iloc[0])
+
+
+def test_settings_are_sorted_by_number(tmp_path: Path) -> None:
+    settings = ("1__5", "0__100", "0__20", "0__5")
+    rows = [row("l1", "MR", 1.0, setting=setting, recording=str(i)) for i, setting in enumerate(settings)]
+    found = findings.by_setting(made_scores.evaluation(tmp_path, rows))
+    assert list(zip(found["switch"], found["peak_reduction"], strict=True)) == [
+        ("0", 5),
+        ("0", 20),
+        ("0", 100),
+        ("1", 5),
+    ]
+
+
+def test_models_of_a_setting_are_in_the_order_of_the_tables(tmp_path: Path) -> None:
+    rows = [row(model, "MR", 1.0) for model in ("unprocessed", "mine", "rrstft", "l1")]
+    found = findings.by_setting(made_scores.evaluation(tmp_path, rows))
+    assert list(found["label"]) == ["L1", "RR", "mine", "unprocessed"]
+
+
+def worst_of(folder: Path, rows: list[Row], count: int = 10) -> list[findings.Worst]:
+    return findings.worst(made_scores.evaluation(folder, rows), count)
+
+
+def test_the_worst_segments_are_those_far_above_the_runs_own_median(tmp_path: Path) -> None:
+    good, bad = [1.0, 1.0, 1.0, 3.0, 1.1], [10.0, 10.0, 10.0, 20.0, 12.0]
+    rows = [*segments("l1", good, "MR"), *segments("esr", bad, "MR"), *segments("unprocessed", [1, 1, 1, 1, 99], "MR")]
+    first, second = worst_of(tmp_path, rows, 2)
+    assert (first.label, first.segment, first.start, first.samples, first.value, first.ratio) == (
+        "L1",
+        3,
+        300,
+        100,
+        3,
+        3,
+    )
+    assert (first.run, first.model, first.setting, first.metric) == ("runs/made/l1-seed1", "l1", "0__75", "MR")
+    assert (second.label, second.segment, second.ratio) == ("ESR", 4, 1.2)
+
+
+def test_each_segment_is_listed_once_and_no_more_than_asked(tmp_path: Path) -> None:
+    rows = [made for model in ("l1", "esr", "stft") for made in segments(model, EASY, "MR")]
+    found = worst_of(tmp_path, rows)
+    assert [item.segment for item in found] == [11, 10, 9, 8, 7, 6, 5, 4, 3, 2]
+
+
+def test_without_mr_the_first_error_of_the_convention_is_taken(tmp_path: Path) -> None:
+    rows = [*segments("l1", EASY, "SI-SDR"), *segments("l1", EASY[::-1], "ESR")]
+    found = worst_of(tmp_path, rows, 1)
+    assert (found[0].metric, found[0].segment) == ("ESR", 0)
+
+
+def test_values_that_are_no_numbers_are_not_among_the_worst(tmp_path: Path) -> None:
+    rows = segments("l1", [1.0, math.nan, math.inf, 2.0], "MR")
+    assert [item.segment for item in worst_of(tmp_path, rows)] == [3, 0]
+
+
+def test_without_scores_of_the_standard_convention_there_is_no_worst(tmp_path: Path) -> None:
+    rows = [row("l1", "MR", 1.0, recording="", convention="paper2020")]
+    assert worst_of(tmp_path, rows) == []
+
+
+def test_a_study_answers_the_question_by_the_qualities_it_was_made_with(tmp_path: Path) -> None:
+    evaluation: Evaluation = made_scores.evaluation(tmp_path, made_scores.study())
+    found = {item.column: item for item in findings.question(table.tables(evaluation)[0])}
+    assert [found[name].winner for name in ("L1", "ESR", "Logcosh")] == ["Logcosh"] * 3  # the best of the waveform
+    assert {found[name].winner for name in ("STFT", "MR", "RR")} <= {"STFT", "MR", "RR"}
+    assert found["DC"].own_wins is None

@@ -1,0 +1,184 @@
+"""The report as a whole: what is on the page, and what is left out when something is gone."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from models import run
+from models.tcn import TCN
+from scripts import scores
+from scripts.report import __main__, build, devices
+from tests import made_scores
+from tests.conftest import ROOT
+
+NET = {"blocks": 3, "kernel_size": 5, "channels": 2, "dilation_growth": 1}
+HOSTILE = "</script><img src=x onerror=alert(1)>$^&"
+METRICS = "epoch,train/loss,val/ESR,val/score\n0,2.0,0.5,0.6\n1,1.0,0.4,0.5\n"
+
+
+def study(folder: Path, root: Path, models: tuple[str, ...] = ("esr", "mrstft"), **info: Any) -> Path:
+    """Runs with networks of random weights, and the results of an evaluation of them; the folder of these."""
+    rows, runs = [], []
+    for number, (model, seed) in enumerate([(model, seed) for model in models for seed in ("2", "1")]):
+        torch.manual_seed(number)
+        net = TCN(**NET)
+        for parameter in net.parameters():
+            torch.nn.init.normal_(parameter, std=0.2)
+        of = folder / f"run{number}"
+        (of / "checkpoints").mkdir(parents=True)
+        run.write_config(of, {"model": {"_target_": "models.tcn.TCN", **NET}})
+        (of / "metrics.csv").write_text(METRICS)
+        torch.save(
+            {"state_dict": {f"net.{key}": value for key, value in net.state_dict().items()}},
+            of / "checkpoints/best.ckpt",
+        )
+        loss = model if model in ("esr", "mrstft") else "own"
+        runs.append({"run": str(of), "model": model, "loss": loss, "seed": seed})
+        for metric, value in (("ESR", 0.3 + 0.1 * number), ("MR", 1.3 - 0.1 * number)):
+            for id, setting in (("5", "0__75"), ("6", "1__55")):
+                row = made_scores.row(
+                    model, metric, value + int(id), seed=seed, recording=id, setting=setting, loss=loss
+                )
+                rows.append({**row, "run": str(of), "samples": 65_536})
+    for metric in ("ESR", "MR"):
+        rows += [
+            made_scores.row(scores.UNPROCESSED, metric, 9.0, recording=id, setting=setting, samples=65_536)
+            for id, setting in (("5", "0__75"), ("6", "1__55"))
+        ]
+    results = folder / "results"
+    results.mkdir()
+    settings = ["0__75", "0__20"]
+    return made_scores.write(results, rows, **{"root": str(root), "runs": runs, "trained_settings": settings, **info})
+
+
+def ids_of(root: Path) -> list[str]:
+    return sorted(file.name.split("_")[1] for file in (root / "Test").glob("input_*"))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, tiny_root: Path) -> Path:
+    assert ids_of(tiny_root) == ["5", "6"]
+    return study(tmp_path_factory.mktemp("study"), tiny_root)
+
+
+@pytest.fixture(scope="module")
+def printed(results: Path) -> str:
+    """What the command says; it makes the page."""
+    command = [sys.executable, "-m", "scripts.report", str(results)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def page(results: Path, printed: str) -> str:
+    assert printed
+    return (results / "report.html").read_text(encoding="utf-8")
+
+
+def passages(page: str) -> dict[str, dict[str, Any]]:
+    found = re.findall(
+        r'<script type="application/json" class="passage" id="([^"]*)"[^>]*>(.*?)</script>', page, re.DOTALL
+    )
+    return {id: json.loads(text) for id, text in found}
+
+
+def test_the_page_needs_nothing_but_itself(page: str) -> None:
+    code = re.sub(r'<script type="application/json".*?</script>', "", page, flags=re.DOTALL)
+    outside = [link for link in re.findall(r'(?:src|href)="([^"]*)"', code) if not link.startswith(("#", "data:"))]
+    assert outside == []
+    assert set(re.findall(r"https?://[^\s\"'<)]+", code)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
+
+
+def test_the_sections_stand_in_their_order(page: str) -> None:
+    order = [page.index(f'<section id="{id}"') for id in ("learning", "settings", "devices", "traces")]
+    assert order == sorted(order)
+
+
+def test_every_id_is_there_once_and_every_reference_has_one(page: str) -> None:
+    code = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    ids = re.findall(r'\sid="([^"]*)"', code)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:url\(#|xlink:href="#)([^)"]+)', code)) <= set(ids)
+
+
+def test_every_model_has_a_colour_and_can_be_heard(page: str) -> None:
+    assert "--c-esr: #cc8400" in page
+    assert "--c-mr: #4884fc" in page
+    first = passages(page)["passage-passage-1"]
+    assert [signal["label"] for signal in first["signals"]] == ["input", "target", "ESR", "MR", "anchor"]
+    assert [signal["kind"] for signal in first["signals"]] == ["input", "target", "model", "model", "anchor"]
+    assert first["title"].startswith("Limit, peak reduction 55")  # never trained on, so it comes first
+    assert first["seconds"] == build.heard.SECONDS
+
+
+def test_the_smallest_seed_stands_for_a_model_and_the_page_says_so(page: str) -> None:
+    assert "smallest seed of each model: ESR (run1), MR (run3)." in page
+
+
+def test_the_worst_segments_are_there_with_their_audio(page: str) -> None:
+    worst = [passage for id, passage in passages(page).items() if "worst" in id]
+    assert len(worst) == 2
+    for passage in worst:
+        assert [signal["kind"] for signal in passage["signals"]] == ["input", "target", "model"]
+        assert passage["seconds"] == 1.4861  # 65,536 samples, shorter than 3 s
+
+
+def test_equal_results_give_equal_bytes(results: Path, page: str) -> None:
+    assert build.write(results).read_text(encoding="utf-8") == page
+    assert not list(results.glob(".report*"))
+
+
+def test_hostile_names_stay_text(tmp_path: Path, tiny_root: Path) -> None:
+    results = study(tmp_path, tiny_root, models=(HOSTILE, "esr"))
+    page = build.write(results).read_text(encoding="utf-8")
+    assert "<img" not in page
+    assert page.count("<script") == page.count("</script>")
+    assert html.escape(HOSTILE, quote=False) in page
+    assert passages(page)["passage-passage-1"]["signals"][3]["label"] == HOSTILE
+
+
+def test_runs_and_recordings_that_are_gone_are_noted(tmp_path: Path, tiny_root: Path) -> None:
+    results = study(tmp_path, tmp_path / "gone", models=("esr",))
+    shutil.rmtree(tmp_path / "run1")
+    page = build.write(results).read_text(encoding="utf-8")
+    assert passages(page) == {}
+    assert "run1: the folder is gone" in page
+    assert "There is nothing to hear" in page
+    assert '<section id="learning"' in page
+    assert "smallest seed of each model: ESR (run0)." in page  # the next seed stands for the model
+    shutil.rmtree(tmp_path / "run0")
+    page = build.write(results).read_text(encoding="utf-8")
+    assert '<section id="learning"' not in page
+    assert '<section id="settings"' in page
+
+
+def test_another_device_is_compared_with_its_recordings(
+    tmp_path: Path, tiny_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "is_embedded", lambda root: False)
+    page = build.write(study(tmp_path, tiny_root, models=("esr",))).read_text(encoding="utf-8")
+    assert "Beside the recordings" in page
+    assert "As a device under test" not in page
+
+
+def test_the_command_says_what_it_made(results: Path, printed: str) -> None:
+    assert re.fullmatch(rf"{re.escape(str(results))}/report\.html: \d+\.\d MB, made in \d+ s\n", printed)
+
+
+def test_a_folder_without_results_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["report", str(tmp_path)])
+    with pytest.raises(SystemExit, match=r"Error: .*scores\.csv does not exist"):
+        __main__.main()
+    assert list(tmp_path.iterdir()) == []
