@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 
 from data import embedded
+from tests import scored_runs
 
 ROOT = Path(__file__).parent.parent
 
@@ -133,3 +135,60 @@ def train(entry: Entry, tiny_root: Path) -> Entry:
         return entry("train.py", *flags, *TINY, f"data.root={tiny_root}", *(a for a in arguments if a not in flags))
 
     return run
+
+
+# For evaluate.py: runs of networks with random weights
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of a soft limiter."""
+    return scored_runs.write_data(tmp_path_factory.mktemp("data") / "limiter")
+
+
+@pytest.fixture
+def study(tmp_path: Path, data_root: Path) -> Path:
+    """Two runs, as training leaves them."""
+    folder = tmp_path / "runs" / "study"
+    scored_runs.make_run(folder / "l1-seed1", data_root, 1)
+    scored_runs.make_run(folder / "mrstft-seed1", data_root, 2)
+    return folder
+
+
+@pytest.fixture
+def evaluate(entry: Entry) -> Entry:
+    """``python evaluate.py`` with the metrics that cost nothing, and what is added to it."""
+
+    def run(*arguments: str) -> Result:
+        return entry("evaluate.py", *scored_runs.LIGHT, *arguments)
+
+    return run
+
+
+# For the report's page: a browser, which is started once for a file of tests
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A Chromium; tests that need it are skipped where there is none."""
+    from tests import page_context
+
+    with page_context.chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up report."""
+    from tests import page_context
+
+    return page_context.write(tmp_path_factory.mktemp("page") / "report.html")
+
+
+@pytest.fixture
+def visit(browser: Any, page_file: Path) -> Iterator[Callable[..., Any]]:
+    """Opens the made-up report; at its end the page must not have complained."""
+    from tests import page_context
+
+    with page_context.visiting(browser, page_file) as start:
+        yield start

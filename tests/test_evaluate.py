@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,6 @@ from tests.scored_runs import (
     CONTEXT,
     FRAMES,
     LENGTH,
-    LIGHT,
     LIGHT_METRICS,
     METRICS,
     MODEL,
@@ -33,35 +31,11 @@ from tests.scored_runs import (
     make_run,
     of,
     read,
-    write_data,
 )
 
-Evaluate = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_data(tmp_path_factory.mktemp("data") / "limiter")
-
 
 @pytest.fixture
-def study(tmp_path: Path, data_root: Path) -> Path:
-    folder = tmp_path / "runs" / "study"
-    make_run(folder / "l1-seed1", data_root, 1)
-    make_run(folder / "mrstft-seed1", data_root, 2)
-    return folder
-
-
-@pytest.fixture
-def evaluate(entry: Entry) -> Evaluate:
-    def run_it(*arguments: str) -> Result:
-        return entry("evaluate.py", *LIGHT, *arguments)
-
-    return run_it
-
-
-@pytest.fixture
-def evaluate_fully(entry: Entry) -> Evaluate:
+def evaluate_fully(entry: Entry) -> Entry:
     """With all metrics of both conventions."""
 
     def run_it(*arguments: str) -> Result:
@@ -143,7 +117,7 @@ def rendering(root: Path, folder: Path | None) -> list[tuple[np.ndarray, np.ndar
 
 @pytest.mark.parametrize("name", ["l1-seed1", "unprocessed"])
 def test_all_metrics_of_both_conventions_are_what_numpy_computes(
-    name: str, evaluate_fully: Evaluate, study: Path, data_root: Path
+    name: str, evaluate_fully: Entry, study: Path, data_root: Path
 ) -> None:
     result = evaluate_fully(f"runs={study}/l1-seed1")
     assert result.code == 0, result.err
@@ -160,7 +134,7 @@ def test_all_metrics_of_both_conventions_are_what_numpy_computes(
         assert float(pooled["value"]) == pytest.approx(expected("paper2020", metric, pairs, 0), rel=1e-4), metric
 
 
-def test_a_model_that_is_inverted_is_told(evaluate: Evaluate, study: Path, data_root: Path) -> None:
+def test_a_model_that_is_inverted_is_told(evaluate: Entry, study: Path, data_root: Path) -> None:
     """A new network is tanh(x); here it is beside tanh(−x)."""
     runs = {gain: make_run(study / name, data_root, 3) for name, gain in (("upright", 1), ("inverted", -1))}
     for gain, folder in runs.items():
@@ -175,7 +149,7 @@ def test_a_model_that_is_inverted_is_told(evaluate: Evaluate, study: Path, data_
     assert f"{runs[-1]} is inverted in polarity: its correlation with the target is {-correlation:.2f}." in note
 
 
-def test_the_whole_split_is_scored_the_ends_of_files_included(evaluate: Evaluate, study: Path) -> None:
+def test_the_whole_split_is_scored_the_ends_of_files_included(evaluate: Entry, study: Path) -> None:
     assert evaluate(f"runs={study}").code == 0
     rows = read(study / "results")
     for name in ("l1-seed1", "mrstft-seed1", "unprocessed"):
@@ -188,7 +162,7 @@ def test_the_whole_split_is_scored_the_ends_of_files_included(evaluate: Evaluate
     assert {row["seed"] for row in of(rows, "mrstft-seed1")} == {"2"}
 
 
-def test_scores_do_not_depend_on_what_was_scored_before(evaluate: Evaluate, study: Path) -> None:
+def test_scores_do_not_depend_on_what_was_scored_before(evaluate: Entry, study: Path) -> None:
     a, b = study / "l1-seed1", study / "mrstft-seed1"
     found = []
     for number, runs in enumerate(([a, b], [b])):
@@ -219,7 +193,7 @@ def test_runs_are_found_by_list_pattern_study_and_newest_study(
 
 
 def test_results_lie_in_the_study_or_the_working_directory(
-    evaluate: Evaluate, study: Path, data_root: Path, tmp_path: Path
+    evaluate: Entry, study: Path, data_root: Path, tmp_path: Path
 ) -> None:
     assert evaluate().code == 0
     files = {file.name for file in (study / "results").iterdir()}
@@ -231,7 +205,7 @@ def test_results_lie_in_the_study_or_the_working_directory(
 
 
 @pytest.mark.parametrize("form", ["runs=nowhere", "runs=[runs/study,runs/stduy]", "runs=runs/*/esr-*"])
-def test_runs_that_are_not_there_are_named(form: str, evaluate: Evaluate, study: Path) -> None:
+def test_runs_that_are_not_there_are_named(form: str, evaluate: Entry, study: Path) -> None:
     result = evaluate(form)
     assert result.code == 1
     pattern = form.removeprefix("runs=").strip("[]").split(",")[-1]
@@ -239,7 +213,7 @@ def test_runs_that_are_not_there_are_named(form: str, evaluate: Evaluate, study:
     assert "Traceback" not in result.err
 
 
-def test_no_runs_at_all(evaluate: Evaluate) -> None:
+def test_no_runs_at_all(evaluate: Entry) -> None:
     result = evaluate()
     assert result.code == 1
     assert "python train.py" in result.err
@@ -249,7 +223,7 @@ def test_no_runs_at_all(evaluate: Evaluate) -> None:
 # What is written
 
 
-def test_scores_are_a_tidy_table(evaluate_fully: Evaluate, study: Path, data_root: Path) -> None:
+def test_scores_are_a_tidy_table(evaluate_fully: Entry, study: Path, data_root: Path) -> None:
     make_run(study / "l1-seed2", data_root, 5)
     result = evaluate_fully(f"runs={study}")
     assert result.code == 0, result.err
@@ -271,7 +245,7 @@ def test_scores_are_a_tidy_table(evaluate_fully: Evaluate, study: Path, data_roo
         assert empty == ({"recording", "switch", "peak_reduction", "start"} if pooled else set())
 
 
-def test_the_evaluation_says_what_was_scored_and_how(evaluate_fully: Evaluate, study: Path, data_root: Path) -> None:
+def test_the_evaluation_says_what_was_scored_and_how(evaluate_fully: Entry, study: Path, data_root: Path) -> None:
     result = evaluate_fully(f"runs={study}")
     assert result.code == 0, result.err
     said = info(study / "results")
@@ -297,7 +271,7 @@ def test_the_evaluation_says_what_was_scored_and_how(evaluate_fully: Evaluate, s
 
 
 def test_runs_of_one_loss_that_differ_in_more_than_the_seed_have_longer_names(
-    evaluate: Evaluate, study: Path, data_root: Path
+    evaluate: Entry, study: Path, data_root: Path
 ) -> None:
     for seed in (1, 2):
         make_run(study / f"l1-seed{seed}-channels3", data_root, seed, model=MODEL | {"channels": 3})
@@ -312,7 +286,7 @@ def test_runs_of_one_loss_that_differ_in_more_than_the_seed_have_longer_names(
     }
 
 
-def test_further_metrics_come_in_their_natural_sign(evaluate: Evaluate, study: Path, data_root: Path) -> None:
+def test_further_metrics_come_in_their_natural_sign(evaluate: Entry, study: Path, data_root: Path) -> None:
     result = evaluate(f"runs={study}/l1-seed1", "+conventions.further.SI-SDR._target_=auraloss.time.SISDRLoss")
     assert result.code == 0, result.err
     assert info(study / "results")["metrics"]["SI-SDR"] == {"higher_is_better": True, "unit": "dB"}
@@ -325,7 +299,7 @@ def test_further_metrics_come_in_their_natural_sign(evaluate: Evaluate, study: P
         assert expected_db > 0
 
 
-def test_last_is_another_checkpoint_than_best(evaluate: Evaluate, study: Path) -> None:
+def test_last_is_another_checkpoint_than_best(evaluate: Entry, study: Path) -> None:
     folder = study / "l1-seed1"
     for checkpoint in ("best", "last"):
         assert evaluate(f"runs={folder}", f"checkpoint={checkpoint}", f"out={study / checkpoint}").code == 0
@@ -337,7 +311,7 @@ def test_last_is_another_checkpoint_than_best(evaluate: Evaluate, study: Path) -
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
-def test_trained_runs_are_scored_as_they_are(train: Entry, evaluate: Evaluate, tmp_path: Path) -> None:
+def test_trained_runs_are_scored_as_they_are(train: Entry, evaluate: Entry, tmp_path: Path) -> None:
     result = train("-m", "loss=l1,mrstft", "name=${choices.loss}-seed1")
     assert result.code == 0, result.err
     result = evaluate()
@@ -365,7 +339,7 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return asked
 
 
-def test_the_report_is_made_after_the_tables(evaluate: Evaluate, study: Path, reported: list[Path]) -> None:
+def test_the_report_is_made_after_the_tables(evaluate: Entry, study: Path, reported: list[Path]) -> None:
     result = evaluate(f"runs={study}", "report=true")
     assert result.code == 0, result.err
     assert reported == [study / "results"]
@@ -376,7 +350,7 @@ def test_the_report_is_made_after_the_tables(evaluate: Evaluate, study: Path, re
 
 @pytest.mark.parametrize("error", [ValueError("no passage"), OSError("disk full")])
 def test_a_report_that_fails_leaves_the_scores(
-    error: Exception, evaluate: Evaluate, study: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, evaluate: Entry, study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write(out: Path) -> Path:
         raise error

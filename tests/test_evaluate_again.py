@@ -16,31 +16,8 @@ import torch
 
 from models import run
 from scripts import score_runs
-from tests.conftest import ROOT, Entry, Result
-from tests.scored_runs import LIGHT, MODEL, make_run, names, of, read, save_net, write_data
-
-Evaluate = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_data(tmp_path_factory.mktemp("data") / "limiter")
-
-
-@pytest.fixture
-def study(tmp_path: Path, data_root: Path) -> Path:
-    folder = tmp_path / "runs" / "study"
-    make_run(folder / "l1-seed1", data_root, 1)
-    make_run(folder / "mrstft-seed1", data_root, 2)
-    return folder
-
-
-@pytest.fixture
-def evaluate(entry: Entry) -> Evaluate:
-    def run_it(*arguments: str) -> Result:
-        return entry("evaluate.py", *LIGHT, *arguments)
-
-    return run_it
+from tests.conftest import ROOT, Entry
+from tests.scored_runs import LIGHT, MODEL, make_run, names, of, read, save_net
 
 
 @pytest.fixture
@@ -63,7 +40,7 @@ def results(study: Path) -> dict[str, bytes]:
 
 
 def test_evaluating_again_scores_nothing_and_gives_the_same_files(
-    evaluate: Evaluate, study: Path, work: list[tuple[str, ...]]
+    evaluate: Entry, study: Path, work: list[tuple[str, ...]]
 ) -> None:
     assert evaluate(f"runs={study}").code == 0
     assert len(work) == 3
@@ -77,7 +54,7 @@ def test_evaluating_again_scores_nothing_and_gives_the_same_files(
 
 
 def test_one_more_run_is_scored_alone(
-    evaluate: Evaluate, study: Path, data_root: Path, work: list[tuple[str, ...]]
+    evaluate: Entry, study: Path, data_root: Path, work: list[tuple[str, ...]]
 ) -> None:
     assert evaluate(f"runs={study}").code == 0
     before = read(study / "results")
@@ -90,9 +67,7 @@ def test_one_more_run_is_scored_alone(
     assert [row for row in after if not row["run"].endswith("esr-seed1")] == before
 
 
-def test_a_metric_more_is_scored_alone_for_all_runs(
-    evaluate: Evaluate, study: Path, work: list[tuple[str, ...]]
-) -> None:
+def test_a_metric_more_is_scored_alone_for_all_runs(evaluate: Entry, study: Path, work: list[tuple[str, ...]]) -> None:
     assert evaluate(f"runs={study}").code == 0
     before = read(study / "results")
     work.clear()
@@ -108,9 +83,7 @@ def test_a_metric_more_is_scored_alone_for_all_runs(
     assert work == []
 
 
-def test_a_metric_with_other_options_is_scored_anew(
-    evaluate: Evaluate, study: Path, work: list[tuple[str, ...]]
-) -> None:
+def test_a_metric_with_other_options_is_scored_anew(evaluate: Entry, study: Path, work: list[tuple[str, ...]]) -> None:
     assert evaluate(f"runs={study}").code == 0
     work.clear()
     assert evaluate(f"runs={study}", "conventions.standard.ESR.eps=0.5").code == 0
@@ -148,7 +121,7 @@ def other_length(study: Path, data_root: Path) -> list[str]:
 def test_scores_of_anything_else_are_not_taken(
     change: Callable[[Path, Path], list[str]],
     networks: int,
-    evaluate: Evaluate,
+    evaluate: Entry,
     study: Path,
     data_root: Path,
     work: list[tuple[str, ...]],
@@ -166,7 +139,7 @@ def test_scores_of_anything_else_are_not_taken(
 
 
 def test_scores_of_other_code_are_not_taken(
-    evaluate: Evaluate, study: Path, work: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+    evaluate: Entry, study: Path, work: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert evaluate(f"runs={study}").code == 0
     monkeypatch.setattr(score_runs, "version", lambda library: f"{library} 99")
@@ -200,7 +173,7 @@ def test_the_version_of_the_code_changes_with_each_file_on_which_a_score_depends
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", None])
 def test_damaged_scores_are_scored_again(
-    content: bytes | None, evaluate: Evaluate, study: Path, work: list[tuple[str, ...]]
+    content: bytes | None, evaluate: Entry, study: Path, work: list[tuple[str, ...]]
 ) -> None:
     assert evaluate(f"runs={study}").code == 0
     first = results(study)
@@ -215,7 +188,7 @@ def test_damaged_scores_are_scored_again(
 
 
 def test_a_run_that_cannot_be_written_to_is_scored_all_the_same(
-    evaluate: Evaluate, study: Path, work: list[tuple[str, ...]]
+    evaluate: Entry, study: Path, work: list[tuple[str, ...]]
 ) -> None:
     (study / "l1-seed1" / "scores").write_text("a file where the folder should be")
     for _ in range(2):
@@ -228,7 +201,7 @@ def test_a_run_that_cannot_be_written_to_is_scored_all_the_same(
 
 
 def test_ctrl_c_keeps_the_runs_scored_so_far(
-    evaluate: Evaluate, study: Path, work: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+    evaluate: Entry, study: Path, work: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     render, segments = score_runs.render, []
 
@@ -253,7 +226,7 @@ def test_ctrl_c_keeps_the_runs_scored_so_far(
 
 @pytest.mark.slow
 def test_an_evaluation_that_was_killed_is_continued_to_the_same_scores(
-    evaluate: Evaluate, study: Path, data_root: Path, work: list[tuple[str, ...]]
+    evaluate: Entry, study: Path, data_root: Path, work: list[tuple[str, ...]]
 ) -> None:
     for seed in range(3, 8):
         make_run(study / f"l1-seed{seed}", data_root, seed)

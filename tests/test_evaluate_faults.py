@@ -16,30 +16,7 @@ from models import run
 from models.tcn import TCN
 from scripts import score_runs
 from tests.conftest import Entry, Result
-from tests.scored_runs import FRAMES, LIGHT, MODEL, info, make_run, names, of, read, write_data
-
-Evaluate = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_data(tmp_path_factory.mktemp("data") / "limiter")
-
-
-@pytest.fixture
-def study(tmp_path: Path, data_root: Path) -> Path:
-    folder = tmp_path / "runs" / "study"
-    make_run(folder / "l1-seed1", data_root, 1)
-    make_run(folder / "mrstft-seed1", data_root, 2)
-    return folder
-
-
-@pytest.fixture
-def evaluate(entry: Entry) -> Evaluate:
-    def run_it(*arguments: str) -> Result:
-        return entry("evaluate.py", *LIGHT, *arguments)
-
-    return run_it
+from tests.scored_runs import FRAMES, MODEL, info, make_run, names, of, read
 
 
 def left_out(result: Result, study: Path, bad: str) -> str:
@@ -112,7 +89,7 @@ def damage_data_of_another_kind(folder: Path) -> str:
     ],
 )
 def test_a_run_that_cannot_be_used_is_named_and_the_others_are_scored(
-    damage: Callable[[Path], str], evaluate: Evaluate, study: Path, data_root: Path
+    damage: Callable[[Path], str], evaluate: Entry, study: Path, data_root: Path
 ) -> None:
     bad = make_run(study / "esr-seed1", data_root, 3)
     reason = damage(bad)
@@ -120,7 +97,7 @@ def test_a_run_that_cannot_be_used_is_named_and_the_others_are_scored(
     assert not (bad / "trap").exists()
 
 
-def test_if_no_run_can_be_used_all_are_named(evaluate: Evaluate, study: Path) -> None:
+def test_if_no_run_can_be_used_all_are_named(evaluate: Entry, study: Path) -> None:
     reasons = [damage_checkpoint(study / "l1-seed1"), damage_hostile_target(study / "mrstft-seed1")]
     result = evaluate(f"runs={study}")
     assert result.code == 1
@@ -132,7 +109,7 @@ def test_if_no_run_can_be_used_all_are_named(evaluate: Evaluate, study: Path) ->
 
 
 @pytest.mark.parametrize("status", [None, "{}", "nonsense", '{"state": "running"}'])
-def test_a_run_that_is_not_finished_is_scored_with_a_note(status: str | None, evaluate: Evaluate, study: Path) -> None:
+def test_a_run_that_is_not_finished_is_scored_with_a_note(status: str | None, evaluate: Entry, study: Path) -> None:
     file = study / "l1-seed1" / "status.json"
     if status is None:
         file.unlink()
@@ -144,7 +121,7 @@ def test_a_run_that_is_not_finished_is_scored_with_a_note(status: str | None, ev
     assert f"l1-seed1 is {word}: its best checkpoint so far is scored." in result.out
 
 
-def test_a_model_that_has_collapsed_to_silence_is_told(evaluate: Evaluate, study: Path, data_root: Path) -> None:
+def test_a_model_that_has_collapsed_to_silence_is_told(evaluate: Entry, study: Path, data_root: Path) -> None:
     make_run(study / "esr-seed1", data_root, 3, gain=1e-9)
     result = evaluate(f"runs={study}")
     assert result.code == 0, result.err
@@ -155,7 +132,7 @@ def test_a_model_that_has_collapsed_to_silence_is_told(evaluate: Evaluate, study
 # Which data
 
 
-def test_a_missing_data_set_is_named(evaluate: Evaluate, tmp_path: Path) -> None:
+def test_a_missing_data_set_is_named(evaluate: Entry, tmp_path: Path) -> None:
     make_run(tmp_path / "runs" / "study" / "l1-seed1", tmp_path / "gone")
     result = evaluate()
     assert result.code == 1
@@ -164,7 +141,7 @@ def test_a_missing_data_set_is_named(evaluate: Evaluate, tmp_path: Path) -> None
     assert "Traceback" not in result.err
 
 
-def test_the_data_of_most_runs_are_the_test_set(evaluate: Evaluate, study: Path, tmp_path: Path) -> None:
+def test_the_data_of_most_runs_are_the_test_set(evaluate: Entry, study: Path, tmp_path: Path) -> None:
     make_run(study / "a-seed1", tmp_path / "other", 3)  # the first of the study
     reason = left_out(evaluate(f"runs={study}"), study, "a-seed1")
     assert str(tmp_path / "other") in reason
@@ -172,7 +149,7 @@ def test_the_data_of_most_runs_are_the_test_set(evaluate: Evaluate, study: Path,
 
 
 def test_data_that_the_command_names_are_the_test_set_of_all(
-    evaluate: Evaluate, study: Path, data_root: Path, tmp_path: Path
+    evaluate: Entry, study: Path, data_root: Path, tmp_path: Path
 ) -> None:
     make_run(study / "esr-seed1", tmp_path / "other", 3)
     result = evaluate(f"runs={study}", "data=signaltrain", f"data.root={data_root}")
@@ -181,7 +158,7 @@ def test_data_that_the_command_names_are_the_test_set_of_all(
 
 
 def test_a_folder_written_in_two_ways_is_one_data_set(
-    evaluate: Evaluate, study: Path, data_root: Path, tmp_path: Path
+    evaluate: Entry, study: Path, data_root: Path, tmp_path: Path
 ) -> None:
     make_run(study / "esr-seed1", data_root / "Test" / "..", 3)
     (tmp_path / "link").symlink_to(data_root)
@@ -201,7 +178,7 @@ def test_a_folder_written_in_two_ways_is_one_data_set(
     ],
 )
 def test_a_run_of_another_sample_rate_or_number_of_channels(
-    changed: dict[str, Any], named: bool, words: list[str], evaluate: Evaluate, study: Path, data_root: Path
+    changed: dict[str, Any], named: bool, words: list[str], evaluate: Entry, study: Path, data_root: Path
 ) -> None:
     make_run(study / "esr-seed1", data_root, 3, **changed)
     data = ["data=signaltrain", f"data.root={data_root}"] if named else []
@@ -215,13 +192,13 @@ def test_a_run_of_another_sample_rate_or_number_of_channels(
     [({"controls": 3}, "3 controls, the test data 2"), ({"in_channels": 2}, "2 channels, the test data 1")],
 )
 def test_a_run_of_a_network_for_other_data(
-    network: dict[str, int], words: str, evaluate: Evaluate, study: Path, data_root: Path
+    network: dict[str, int], words: str, evaluate: Entry, study: Path, data_root: Path
 ) -> None:
     make_run(study / "esr-seed1", data_root, 3, model=MODEL | network)
     assert words in left_out(evaluate(f"runs={study}"), study, "esr-seed1")
 
 
-def test_a_network_whose_output_is_not_finite(evaluate: Evaluate, study: Path, data_root: Path) -> None:
+def test_a_network_whose_output_is_not_finite(evaluate: Entry, study: Path, data_root: Path) -> None:
     bad = make_run(study / "esr-seed1", data_root, 3)
     file = bad / "checkpoints" / "best.ckpt"
     state = torch.load(file, weights_only=True)
@@ -233,7 +210,7 @@ def test_a_network_whose_output_is_not_finite(evaluate: Evaluate, study: Path, d
 
 @pytest.mark.parametrize("error", [RuntimeError("out of memory"), ValueError("too short")])
 def test_a_failure_while_scoring_one_run(
-    error: Exception, evaluate: Evaluate, study: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, evaluate: Entry, study: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_run(study / "esr-seed1", data_root, 3)
     render, seen = score_runs.render, []
@@ -253,9 +230,7 @@ def test_a_failure_while_scoring_one_run(
     assert info(study / "results")["left_out"] == []
 
 
-def test_if_all_fail_the_results_of_before_stay(
-    evaluate: Evaluate, study: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_if_all_fail_the_results_of_before_stay(evaluate: Entry, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert evaluate(f"runs={study}").code == 0
     kept = (study / "results" / "scores.csv").read_bytes()
     for folder in ("l1-seed1", "mrstft-seed1"):
@@ -269,7 +244,7 @@ def test_if_all_fail_the_results_of_before_stay(
 # The test split
 
 
-def test_a_run_whose_test_split_has_changed_since_is_left_out(evaluate: Evaluate, study: Path, data_root: Path) -> None:
+def test_a_run_whose_test_split_has_changed_since_is_left_out(evaluate: Entry, study: Path, data_root: Path) -> None:
     now = fingerprint(signaltrain.recordings(data_root)["test"])
     make_run(study / "esr-seed1", data_root, 3)
     run.write_status(study / "esr-seed1", "finished", test_split="0123456789abcdef")
@@ -284,7 +259,7 @@ def test_a_run_whose_test_split_has_changed_since_is_left_out(evaluate: Evaluate
 
 
 def test_a_test_split_that_changes_between_training_and_evaluation_is_told(
-    train: Entry, evaluate: Evaluate, tmp_path: Path, tiny_root: Path
+    train: Entry, evaluate: Entry, tmp_path: Path, tiny_root: Path
 ) -> None:
     root = shutil.copytree(tiny_root, tmp_path / "data")
     assert train("loss=l1", "name=l1", f"data.root={root}").code == 0
@@ -301,7 +276,7 @@ def test_a_test_split_that_changes_between_training_and_evaluation_is_told(
 
 
 def test_what_a_metric_cannot_say_of_one_run_is_noted(
-    evaluate: Evaluate, study: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
+    evaluate: Entry, study: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from auraloss.time import L1Loss
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +10,10 @@ import pytest
 
 pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from tests import page_context
 from tests.page_context import HOSTILE, Open, to_player, until
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with page_context.chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return page_context.write(tmp_path_factory.mktemp("page") / "report.html")
-
-
-@pytest.fixture
-def visit(browser: Browser, file: Path) -> Iterator[Open]:
-    with page_context.visiting(browser, file) as start:
-        yield start
 
 
 def luminance(colour: str) -> float:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +13,8 @@ from scipy import stats
 
 pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
-from tests import page_context
 from tests.page_context import FORMULA, HOSTILE, Open, until
 
 # Draws from these words in turn instead of the system's generator: the first, the second, …, the first again.
@@ -26,23 +23,6 @@ DRAWS = """crypto.getRandomValues = (array) => {
   array[0] = WORDS[window.drawn % WORDS.length];
   return array;
 };"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with page_context.chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return page_context.write(tmp_path_factory.mktemp("page") / "report.html")
-
-
-@pytest.fixture
-def visit(browser: Browser, file: Path) -> Iterator[Open]:
-    with page_context.visiting(browser, file) as start:
-        yield start
 
 
 def draws(*words: int) -> str:
