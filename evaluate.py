@@ -11,7 +11,7 @@ import io
 import json
 import logging
 import math
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Mapping, Sized
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,10 +26,10 @@ from scripts import candidates, held_out, scores, table_formats
 from scripts.candidates import Candidate
 from scripts.held_out import HeldOut
 from scripts.score_runs import FAULTS, Bench, Job, complete
+from scripts.scores import UNPROCESSED
 
 log = logging.getLogger(__name__)
 
-UNPROCESSED = "unprocessed"
 OF_RUN = ("run", "model", "loss", "seed")
 OF_PART = ("recording", "switch", "peak_reduction", "segment", "start", "samples")
 COLUMNS = (*OF_RUN, *OF_PART, "convention", "metric", "value")  # of scores.csv
@@ -88,9 +88,17 @@ def evaluate(cfg: DictConfig) -> bool:
                 raise faults[job.label]
             scored.append((c, job.scored))
     require(scored, left_out)
+    labels = candidates.labels([c for c, _ in scored])
+    for folder, earlier in candidates.repeated([c for c, _ in scored], labels).items():
+        with leaving_out(folder, left_out):
+            raise run.RunError(
+                f"its model and seed are those of {earlier}, and tests take every run for a training of its own. "
+                "Evaluate them apart, or train one with another seed."
+            )
+    scored = [(c, of_run) for c, of_run in scored if c.folder not in left_out]
 
-    write_scores(out, scored, unprocessed.scored)
-    write_evaluation(out, cfg, bench, scored, left_out)
+    write_scores(out, scored, labels, unprocessed.scored)
+    write_evaluation(out, cfg, bench, scored, labels, left_out)
     print(table_formats.write(out, scores.read(out)))
     log.info("Results are in %s", out)
     return (not cfg.report or write_report(out)) and not left_out
@@ -102,7 +110,8 @@ def leaving_out(folder: Path, left_out: dict[Path, str]) -> Iterator[None]:
     try:
         yield
     except FAULTS as error:
-        left_out[folder] = str(error) or type(error).__name__
+        reason = str(error) or type(error).__name__
+        left_out[folder] = reason.encode(errors="backslashreplace").decode()  # it may quote what is no text
         log.warning("%s is left out: %s", folder, left_out[folder])
 
 
@@ -115,13 +124,14 @@ def require(rest: Sized, left_out: dict[Path, str]) -> None:
 
 def results_folder(folders: list[Path]) -> Path:
     """``results`` in the study that all runs belong to, or in the working directory if there are several."""
-    studies = {folder.parent for folder in folders}
-    return studies.pop() / "results" if len(studies) == 1 else Path("results")
+    studies = {folder.parent.resolve() for folder in folders}
+    return folders[0].parent / "results" if len(studies) == 1 else Path("results")
 
 
-def write_scores(out: Path, scored: list[tuple[Candidate, Scored]], unprocessed: Scored) -> None:
+def write_scores(
+    out: Path, scored: list[tuple[Candidate, Scored]], labels: Mapping[Path, str], unprocessed: Scored
+) -> None:
     """Writes scores.csv: one row for each run, part of the audio, convention and metric."""
-    labels = candidates.labels([c for c, _ in scored])
     models = [([UNPROCESSED, UNPROCESSED, "", ""], unprocessed)]
     models += [([str(c.folder), labels[c.folder], c.loss, c.seed], of_run) for c, of_run in scored]
     stream = io.StringIO()
@@ -137,10 +147,14 @@ def write_scores(out: Path, scored: list[tuple[Candidate, Scored]], unprocessed:
 
 
 def write_evaluation(
-    out: Path, cfg: DictConfig, bench: Bench, scored: list[tuple[Candidate, Scored]], left_out: dict[Path, str]
+    out: Path,
+    cfg: DictConfig,
+    bench: Bench,
+    scored: list[tuple[Candidate, Scored]],
+    labels: Mapping[Path, str],
+    left_out: dict[Path, str],
 ) -> None:
     """Writes evaluation.json: what was scored, on what, and what to know of it."""
-    labels = candidates.labels([c for c, _ in scored])
     split = bench.split
     document = {
         "root": split.source.root,
@@ -149,7 +163,10 @@ def write_evaluation(
         "eval_length": cfg.eval_length,
         "checkpoint": cfg.checkpoint,
         "trained_settings": split.trained_settings,
-        "runs": [dict(zip(OF_RUN, [str(c.folder), labels[c.folder], c.loss, c.seed], strict=True)) for c, _ in scored],
+        "runs": [
+            dict(zip(OF_RUN, [str(c.folder), labels[c.folder], c.loss, c.seed], strict=True)) | {"weights": c.weights}
+            for c, _ in scored
+        ],
         "left_out": [{"run": str(folder), "reason": reason} for folder, reason in left_out.items()],
         "notes": notes(cfg.checkpoint, split, scored, left_out),
         "metrics": bench.description(),
@@ -175,15 +192,15 @@ def notes(
         for (convention, metric), of_metric in of_run.scores.items():
             if bad := sum(not math.isfinite(score.value) for score in of_metric):
                 said.append(f"{c.folder}: {convention}.{metric} is not finite in {bad} of {len(of_metric)} rows.")
-    return [*said, split.note]
+    return [*said, split.note, *split.note_on_training(c.source for c, _ in scored)]
 
 
 def write_report(out: Path) -> bool:
-    """Makes the report of the results; false if it cannot be made."""
+    """Makes the report of the results, unless it is there already; false if it cannot be made."""
     from scripts.report import build
 
     try:
-        log.info("The report is %s", build.write(out))
+        log.info("The report is %s", out / build.PAGE if build.is_current(out) else build.write(out))
     except (ValueError, OSError) as error:
         log.error("The report could not be made: %s", error)
         return False

@@ -20,15 +20,14 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
-from zipfile import BadZipFile
 
 import torch
 import yaml
 
 from models.net import Net
 
+STATES = ("running", "interrupted", "failed", "finished")
 _NET = re.compile(r"models\.([a-z][a-z0-9_]*)\.([A-Z][A-Za-z0-9]*)")
 LARGEST = 4096  # of any number in the description of a network: a bound on what a stranger's run can ask for
 _NET_PREFIX = "net."  # of the network's tensors in a checkpoint of `models.system.System`
@@ -38,19 +37,36 @@ class RunError(ValueError):
     """A run's folder that cannot be used; the message names the file and what is wrong with it."""
 
 
+class _WithoutAliases(yaml.SafeDumper):
+    """Writes a value that occurs twice two times."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+class _RefusingAliases(yaml.SafeLoader):
+    """Reads no references to other values, of which a few lines can make gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it refers to its own values (*name); write them out")
+        return super().compose_node(parent, index)
+
+
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
-    """Writes ``config.yaml``; the values have to be plain (`yaml.safe_dump` refuses others)."""
-    replace_file(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+    """Writes ``config.yaml``; the values have to be plain (others are refused)."""
+    text = yaml.dump(dict(config), Dumper=_WithoutAliases, sort_keys=False, allow_unicode=True)
+    replace_file(folder / "config.yaml", text)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Reads ``config.yaml`` as plain values; raises `RunError` if it is missing or no such thing."""
     file = folder / "config.yaml"
     try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        config = yaml.load(file.read_text(encoding="utf-8"), _RefusingAliases)
     except OSError as error:
         raise RunError(f"{file}: cannot be read ({error.strerror}); is {folder} the folder of a run?") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except Exception as error:  # besides YAMLError, whatever a value raises that is not what its tag says
         raise RunError(f"{file}: is not a plain YAML file: {error}") from error
     if not isinstance(config, dict):
         raise RunError(f"{file}: holds a {type(config).__name__} where the configuration of a run is expected")
@@ -63,12 +79,12 @@ def write_status(folder: Path, state: str, **details: Any) -> None:
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """Reads ``status.json``; a run without a readable one counts as interrupted."""
+    """Reads ``status.json``; a run without a readable one, or of no known state, counts as interrupted."""
     try:
         status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         status = None
-    return status if isinstance(status, dict) and isinstance(status.get("state"), str) else {"state": "interrupted"}
+    return status if isinstance(status, dict) and status.get("state") in STATES else {"state": "interrupted"}
 
 
 def build_net(spec: Any) -> Net:
@@ -126,44 +142,54 @@ def load_net(folder: Path, checkpoint: str = "best") -> Net:
     net = build_net(read_config(folder).get("model"))
     file = checkpoint_file(folder, checkpoint)
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # there is no end to what the reading of damaged bytes can raise
+        raise _damaged(file, error) from error
+    try:
+        state = content["state_dict"]
         weights = {key.removeprefix(_NET_PREFIX): value for key, value in state.items() if key.startswith(_NET_PREFIX)}
         net.load_state_dict(weights)
-    except (
-        UnpicklingError,
-        BadZipFile,
-        EOFError,
-        OSError,
-        RuntimeError,
-        KeyError,
-        AttributeError,
-        TypeError,
-    ) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RunError(f"{file}: is damaged, or not a checkpoint of this network: {reason}") from error
+    except (RuntimeError, LookupError, AttributeError, TypeError, ValueError) as error:
+        raise _damaged(file, error) from error
     return net.eval()
+
+
+def _damaged(file: Path, error: Exception) -> RunError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return RunError(f"{file}: is damaged, or not a checkpoint of this network: {reason}")
 
 
 def find_runs(runs: Any) -> list[Path]:
     """Folders of runs from folders and patterns of runs or studies; without any, those of the newest study.
 
+    A folder comes once, as it was written first. One that is named and exists, but holds no run, is kept beside others
+    that do: it is a fault of its own.
+
     Raises:
-        ValueError: if a folder or pattern finds no run.
+        ValueError: if a folder does not exist, a pattern finds no run, or there is none at all.
     """
     if runs is None:
         found = sorted(Path("runs").glob("*/*/checkpoints/*.ckpt"), key=lambda file: file.stat().st_mtime)
         if not found:
             raise ValueError("runs/ holds no run yet; train one with `python train.py`, or name folders with runs=…")
         runs = [found[-1].parents[2]]
-    folders: dict[Path, None] = {}
+    folders: dict[str, Path] = {}  # by where they really are
     for pattern in [runs] if isinstance(runs, str | Path | int) else list(runs):
-        matches = [Path(match) for match in sorted(glob.glob(str(pattern)))]
+        named = Path(str(pattern))
+        matches = [named] if named.is_dir() else [Path(match) for match in sorted(glob.glob(str(pattern)))]
         inside = [file.parent for match in matches for file in sorted(match.glob("*/config.yaml"))]
         new = [match for match in matches if (match / "config.yaml").exists()] + inside
-        if not new:
-            raise ValueError(f"runs={pattern}: finds no folder with a config.yaml; the runs lie in runs/<study>/<name>")
-        folders |= dict.fromkeys(new)
-    return list(folders)
+        if not new and not named.is_dir():
+            raise _nothing_found(pattern)
+        for folder in new or [named]:
+            folders.setdefault(os.path.realpath(folder), folder)
+    if not any((folder / "config.yaml").exists() for folder in folders.values()):
+        raise _nothing_found(runs)
+    return list(folders.values())
+
+
+def _nothing_found(runs: Any) -> ValueError:
+    return ValueError(f"runs={runs}: finds no folder with a config.yaml; the runs lie in runs/<study>/<name>")
 
 
 def replace_file(file: Path, text: str) -> None:

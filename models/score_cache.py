@@ -4,14 +4,16 @@ A file holds the scores of one network, metric by metric. They count only for th
 data, length of the segments, code that scores): of another subject the file is empty, and the next one replaces it.
 Within a subject each metric has a key of its own, so that a new or changed one is scored alone.
 
-The first line is the digest of the rest. A file that is damaged, or not there, holds nothing.
+The first line is the digest of the rest. A file that is damaged, or not there, holds nothing; nor does a metric count
+whose rows are not those of the split. The values themselves are trusted, also those of a stranger's run: delete its
+``scores/`` to score it anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from models.run import replace_file
 from models.scoring import Score
 
 Name = tuple[str, str]  # convention and metric
+Place = tuple[str, str, int, int | None, int]  # recording, setting, segment, start and samples of a row
 
 
 @dataclass
@@ -41,15 +44,24 @@ def digest_files(files: Iterable[Path]) -> str:
     return digest(*sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in files))
 
 
-def load(file: Path, subject: str, keys: Mapping[Name, str]) -> Scored:
-    """The scores that a file holds of a subject, of the metrics whose keys are the same as then."""
+def load(file: Path, subject: str, keys: Mapping[Name, str], places: Mapping[Name, Sequence[Place]]) -> Scored:
+    """The scores that a file holds of a subject, of the metrics whose keys are the same as then.
+
+    Args:
+        file: as `save` wrote it
+        subject: what was scored
+        keys: of each metric that is asked for
+        places: of each of them the rows that it has to have, in their order
+    """
     content = _read(file, subject)
     try:
         found = Scored(float(content["level_db"]), float(content["correlation"])) if content else Scored()
         for name, key in keys.items():
             entry = content.get("metrics", {}).get(".".join(name))
             if entry and entry["key"] == key:
-                found.scores[name] = [_score(name, row) for row in entry["rows"]]
+                scores = [_score(name, row) for row in entry["rows"]]
+                if [(s.recording, s.setting, s.segment, s.start, s.samples) for s in scores] == list(places[name]):
+                    found.scores[name] = scores
     except (TypeError, ValueError, KeyError, AttributeError):
         return Scored()
     return found
@@ -61,7 +73,8 @@ def save(file: Path, subject: str, keys: Mapping[Name, str], scored: Scored) -> 
     Raises:
         OSError: if it cannot be written.
     """
-    metrics = dict(_read(file, subject).get("metrics", {}))
+    known = _read(file, subject).get("metrics")
+    metrics = known if isinstance(known, dict) else {}
     for name, scores in scored.scores.items():
         rows = [[s.recording, s.setting, s.segment, s.start, s.samples, s.value] for s in scores]
         metrics[".".join(name)] = {"key": keys[name], "rows": rows}

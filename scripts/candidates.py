@@ -13,8 +13,12 @@ from models.net import Net
 from models.run import RunError
 from models.score_cache import digest, digest_files
 from scripts.held_out import HeldOut, Source, trained_on
+from scripts.scores import UNPROCESSED
 
 RETRAIN = "Train it again, or name the data to test on: data=signaltrain data.root=…"
+# Models that differ in these alone are the same: where and how fast they were trained, and what was kept of it.
+FREE = ("seed", "name", "study", "logger")
+FREE_IN = {"trainer": ("accelerator", "devices", "strategy"), "data": ("root", "num_workers", "preload")}
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,11 @@ def candidate(folder: Path, checkpoint: str, source_needed: bool) -> Candidate:
     """A run's folder as a candidate.
 
     Raises:
-        RunError: if configuration or checkpoint is missing or unreadable, or if the data it learned from are needed
-            and not told.
+        RunError: if configuration or checkpoint is missing or unreadable, if the data it learned from are needed
+            and not told, or if a table cannot name it.
     """
+    if str(folder) == UNPROCESSED:
+        raise RunError(f"{UNPROCESSED!r} is the name of the input itself in all results; rename the folder")
     config = run.read_config(folder)
     try:
         source = trained_on(folder, config)
@@ -57,7 +63,12 @@ def candidate(folder: Path, checkpoint: str, source_needed: bool) -> Candidate:
         weights = digest(digest_files([file]), config.get("model"))
     except OSError as error:
         raise RunError(f"{file}: cannot be read ({error.strerror})") from error
-    return Candidate(folder, config, source, weights)
+    found = Candidate(folder, config, source, weights)
+    if not found.loss or not found.loss.isprintable() or found.loss == UNPROCESSED:
+        raise RunError(f"{folder / 'config.yaml'}: choices.loss, {found.loss!r}, cannot be the name of a loss")
+    if type(config.get("seed")) not in (int, type(None)):
+        raise RunError(f"{folder / 'config.yaml'}: seed, {config['seed']!r}, is not a whole number")
+    return found
 
 
 def check_data(candidate: Candidate, split: HeldOut) -> None:
@@ -93,19 +104,40 @@ def load(candidate: Candidate, checkpoint: str, split: HeldOut) -> Net:
 
 
 def labels(candidates: list[Candidate]) -> dict[Path, str]:
-    """A name for each run, shared by runs that differ in the seed alone.
+    """A name for each run, shared by runs that differ in the seed alone, or in where they were trained.
 
-    It is that of the loss. Where one loss stands for different models, it is the run's name without the seed
+    It is that of the loss. Where one loss stands for different models, theirs is the run's name without the seed
     (``l1-channels8`` for ``l1-seed2-channels8``), and the study's name is added where that is not enough.
     """
-    own = ("seed", "name", "study", "logger")
-    kinds = {
-        c.folder: repr(sorted((str(key), repr(value)) for key, value in c.config.items() if key not in own))
-        for c in candidates
-    }
-    short = {folder: re.sub(r"-seed\d+", "", folder.name) for folder in kinds}
-    losses = {c.folder: c.loss for c in candidates}
-    for names in (losses, short, {folder: f"{folder.parent.name}/{name}" for folder, name in short.items()}):
-        if len(set(names.values())) == len({(names[folder], kinds[folder]) for folder in names}):
-            return names
-    return {folder: str(folder) for folder in kinds}
+    kinds = {c.folder: _kind(c.config) for c in candidates}
+    choices: dict[Path, list[str]] = {}  # from short to long
+    for c in candidates:
+        short = re.sub(r"-seed\d+", "", c.folder.name)
+        choices[c.folder] = [c.loss, short, f"{c.folder.parent.name}/{short}", str(c.folder)]
+    while True:
+        of_name: dict[str, set[str]] = {UNPROCESSED: {""}}
+        for folder, kind in kinds.items():
+            of_name.setdefault(choices[folder][0], set()).add(kind)
+        clashing = [names for names in choices.values() if len(of_name[names[0]]) > 1 and len(names) > 1]
+        if not clashing:
+            return {folder: names[0] for folder, names in choices.items()}
+        for names in clashing:
+            del names[0]
+
+
+def _kind(config: Mapping[str, Any]) -> str:
+    """All of a configuration that makes one model another."""
+    kept = []
+    for section, values in config.items():
+        if isinstance(values, dict):
+            values = {key: value for key, value in values.items() if key not in FREE_IN.get(section, ())}
+        if section not in FREE:
+            kept.append((str(section), repr(values)))
+    return repr(sorted(kept))
+
+
+def repeated(candidates: list[Candidate], labels: Mapping[Path, str]) -> dict[Path, Path]:
+    """Runs of a model and seed that an earlier one has as well, and that one: tests take each for a training anew."""
+    first: dict[tuple[str, str], Path] = {}
+    found = {c.folder: first.setdefault((labels[c.folder], c.seed), c.folder) for c in candidates}
+    return {folder: earlier for folder, earlier in found.items() if folder != earlier}

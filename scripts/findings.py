@@ -25,8 +25,8 @@ class Finding:
     column: str
     winner: str  # row of the best trained model; "" if none has a number
     own: str  # best row of those trained on the metric itself; "" if there is none
-    own_wins: bool | None  # None if there is no such row
-    significant: bool  # the winner is told apart from the own row, or from the next best if it is the own row itself
+    own_wins: bool | None  # None if there is no such row, or none of another loss to compare it with
+    significant: bool  # the winner is told apart from the own row, or from the best of another loss
     sentence: str
 
 
@@ -86,21 +86,26 @@ def _finding(of: Table, name: str) -> Finding:
         key=lambda row: (row != winner, -values[row] if column.higher_is_better else values[row]),
     )
     own = next((row for row in ranked if OWN.get(of.losses.get(row, "")) == name), "")
-    own_wins = own == winner if own else None
-    rival = own if own and own != winner else next(iter(ranked[1:]), "")
+    others = [row for row in ranked[1:] if of.losses.get(row, "") != of.losses.get(winner, "")]
+    rival = own if own and own != winner else next(iter(others), "")
+    own_wins = own == winner if own and rival else None
     best = "largest" if column.higher_is_better else "smallest"
 
     def value(row: str) -> str:
         return f"{figure(name, values[row])}{' ' + column.unit if column.unit else ''}"
 
+    if not rival:
+        sentence = (
+            f"{name}: the {best} is that of {winner} ({value(winner)}); there is no other loss to compare it with."
+        )
+        return Finding(of.title, name, winner, own, own_wins, False, sentence)
     subject = (
         f"{name}: training on {winner}{', the metric itself,' if own_wins else ''} gives the {best} ({value(winner)})"
     )
-    if not rival:
-        return Finding(of.title, name, winner, own, own_wins, False, f"{subject}; there is no other model.")
     p = column.p.get(frozenset((winner, rival)))
     significant = p is not None and p <= ALPHA
-    whom = f"{'training on the metric itself' if own_wins is False else 'the next best is ' + rival} ({value(rival)})"
+    next_best = "the next best" if rival == ranked[1] else "the best of another loss"
+    whom = f"{'training on the metric itself' if own_wins is False else f'{next_best} is {rival}'} ({value(rival)})"
     joined = f"{subject}, not {whom}" if own_wins is False else f"{subject}; {whom}"
     if p is None:
         held = "whether the difference is more than chance cannot be tested"

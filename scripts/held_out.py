@@ -46,8 +46,20 @@ class HeldOut:
 
     @property
     def note(self) -> str:
+        """What was scored."""
         minutes = sum(recording.seconds for recording in self.recordings) / 60
         return f"Test split: {self.source.root}, {len(self.recordings)} recordings, {minutes:.1f} minutes, all scored."
+
+    def note_on_training(self, sources: Iterable[Source | None]) -> list[str]:
+        """What a reader has to know if runs have learned from other data than those beside the test split."""
+        others = [source for source in sources if source is None or source.place != self.source.place]
+        if not others:
+            return []
+        roots = ", ".join(dict.fromkeys(source.root if source else "unknown" for source in others))
+        return [
+            f"The test data, {self.source.root}, are not those of training ({roots}). Which settings a model has not "
+            f"learned is told by the Train folder of {self.source.root}."
+        ]
 
 
 def trained_on(folder: Path, config: Mapping[str, Any]) -> Source:
@@ -59,7 +71,10 @@ def trained_on(folder: Path, config: Mapping[str, Any]) -> Source:
             f"{folder / 'config.yaml'}: data.root, data.sample_rate and data.channels do not say what it was trained "
             "on; name the data to test on, e.g. data=signaltrain data.root=…"
         )
-    return Source(*values)  # type: ignore[arg-type]
+    source = Source(*values)  # type: ignore[arg-type]
+    if not source.root.isprintable():  # nor can a file system be asked for it
+        raise RunError(f"{folder / 'config.yaml'}: data.root, {source.root!r}, is not the name of a folder")
+    return source
 
 
 def most_common(sources: Iterable[Source]) -> Source:

@@ -11,14 +11,15 @@ import math
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from inspect import getfile
+from inspect import getfile, unwrap
 from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from tqdm import tqdm
@@ -28,8 +29,8 @@ from auraloss import together
 from data.segments import Block, Blocks
 from models import score_cache
 from models.net import Net
-from models.score_cache import Name, Scored, digest, digest_files
-from models.scoring import Score, render, score
+from models.score_cache import Name, Place, Scored, digest, digest_files
+from models.scoring import GROUP, Score, render, score
 from scripts.held_out import HeldOut
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,9 @@ class Bench:
         split: what to score on
         eval_length: output samples of a segment
         device: "auto", "cpu", "cuda", …
+
+    Raises:
+        ValueError: if two conventions have a metric of one name that differs in its direction or unit.
     """
 
     def __init__(self, conventions: DictConfig, split: HeldOut, eval_length: int, device: str) -> None:
@@ -64,17 +68,21 @@ class Bench:
         for convention, metrics in conventions.items():
             for name, options in metrics.items():
                 metric = instantiate(options).to(self.device)
-                code = digest_files([Path(getfile(type(metric)))])  # it may be one of the user's own
+                plain = OmegaConf.to_container(options, resolve=True)
+                code = digest_files([Path(getfile(type(metric))), *_code(plain)])  # it may be one of the user's own
                 self.metrics[str(convention), str(name)] = metric
-                self.keys[str(convention), str(name)] = digest(OmegaConf.to_container(options, resolve=True), code)
-        self.shortest = min(block.frames for block in Blocks(split.recordings, eval_length, minimum=SHORTEST).blocks)
+                self.keys[str(convention), str(name)] = digest(plain, code)
+        self._description = _description(self.metrics)
+        blocks = Blocks(split.recordings, eval_length, minimum=SHORTEST).blocks
+        self.shortest = min(block.frames for block in blocks)
+        self.places = {name: _places(blocks, getattr(m, "pool", "") == "batch") for name, m in self.metrics.items()}
         self._subject = (split.fingerprint, eval_length, SHORTEST, code_version())
 
     def job(self, label: str, folder: Path, checkpoint: str, weights: str) -> Job:
         """A network to be scored, with what is known of it from the scores in a folder."""
         data = re.sub(r"[^A-Za-z0-9._]+", "-", Path(self.split.source.root).name)
         file, subject = folder / f"{checkpoint}-{data}.json", digest(weights, *self._subject)
-        return Job(label, file, subject, list(self.metrics), score_cache.load(file, subject, self.keys))
+        return Job(label, file, subject, list(self.metrics), score_cache.load(file, subject, self.keys, self.places))
 
     def score(self, jobs: list[Job]) -> None:
         """Scores the networks of jobs at once, so that what the metrics make of the target is made once for all.
@@ -94,10 +102,7 @@ class Bench:
 
     def description(self) -> dict[str, dict[str, Any]]:
         """Of each metric which direction is better, and its unit."""
-        return {
-            name: {"higher_is_better": getattr(metric, "score_sign", 1) < 0, "unit": getattr(metric, "unit", "")}
-            for (_, name), metric in self.metrics.items()
-        }
+        return self._description
 
 
 @dataclass(eq=False)
@@ -145,7 +150,7 @@ def complete(bench: Bench, jobs: list[Job]) -> dict[str, Exception]:
             if len(batch) > 1:
                 alone |= {job.label for job in batch}
                 continue
-            faults[first.label] = error
+            faults[batch[0].label] = error
         size = min(max(int(len(batch) * BATCH_SECONDS / (time.monotonic() - started + 1e-3)), 1), LARGEST_BATCH)
         waiting = [job for job in waiting if job not in batch]
         bar.update(len(batch))
@@ -160,6 +165,37 @@ def code_version() -> str:
     reading = [ROOT / "data" / "segments.py", ROOT / "data" / "audio.py", Path(__file__)]
     libraries = [_version(name) for name in ("torch", "scipy", "pyloudnorm")]
     return digest(digest_files([*losses, *models, *reading]), libraries)
+
+
+def _description(metrics: Mapping[Name, Any]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for (convention, name), metric in metrics.items():
+        about = {"higher_is_better": getattr(metric, "score_sign", 1) < 0, "unit": getattr(metric, "unit", "")}
+        if found.setdefault(name, about) != about:
+            raise ValueError(
+                f"{convention}.{name}: another convention has a metric of this name with another direction or unit: "
+                f"{found[name]} there, {about} here. Give one of them another name."
+            )
+    return found
+
+
+def _code(options: Any) -> Iterator[Path]:
+    """The files of all that the options of a metric name."""
+    if not isinstance(options, dict):
+        return
+    if "_target_" in options:
+        with suppress(TypeError):  # of what is built in
+            yield Path(getfile(unwrap(get_object(options["_target_"]))))
+    for value in options.values():
+        yield from _code(value)
+
+
+def _places(blocks: list[Block], pooled: bool) -> list[Place]:
+    """The rows of a metric: one for each block, or for each group of blocks."""
+    if not pooled:
+        return [(b.recording.id, b.recording.setting, b.number, b.start, b.frames) for b in blocks]
+    groups = [blocks[start : start + GROUP] for start in range(0, len(blocks), GROUP)]
+    return [("", "", number, None, sum(block.frames for block in group)) for number, group in enumerate(groups)]
 
 
 def _version(library: str) -> str:

@@ -24,6 +24,7 @@ from scripts.scores import UNPROCESSED, Evaluation, Values
 # Columns of the paper's table, and its names of the rows by the name of the loss's file in configs/loss.
 COLUMNS = ("L1", "ESR", "Logcosh", "STFT", "MR", "RR")
 ROWS = {"l1": "L1", "esr": "ESR", "logcosh": "Logcosh", "stft": "STFT", "mrstft": "MR", "rrstft": "RR"}
+KNOWN = (*COLUMNS, "DC", "SI-SDR", "Mel", "MR-mel", "Loudness", "GR")  # metrics of configs/metrics
 PAPER = Path(__file__).with_name("paper_table1.csv")
 
 CONVENTIONS = {
@@ -148,6 +149,8 @@ def paper_table() -> Table:
 def figure(column: str, value: float, digits: int = 2) -> str:
     """As the paper prints: L1, Logcosh and DC in exponent form, ESR with four decimals, others with three.
 
+    A metric that the project does not know is in exponent form below 0.01, where three decimals would say little.
+
     Args:
         column: name of the metric.
         value: to be printed.
@@ -155,8 +158,8 @@ def figure(column: str, value: float, digits: int = 2) -> str:
     """
     if not math.isfinite(value):
         return "–" if math.isnan(value) else f"{value:.0f}".replace("-", "−").replace("inf", "∞")
-    if column in ("L1", "Logcosh", "DC"):
-        return f"{value:.{digits}e}"
+    if column in ("L1", "Logcosh", "DC") or (column not in KNOWN and 0 < abs(value) < 0.01):
+        return f"{'−' if value < 0 else ''}{abs(value):.{digits}e}"
     text = f"{value:.{(4 if column == 'ESR' else 3) + digits - 2}f}"
     return text.replace("-", "−")
 

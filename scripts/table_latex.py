@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -104,10 +105,20 @@ def _interval(column: str, cell: Cell) -> str:
         return ""
     _, e, exponent = figure(column, cell.mean).partition("e")
     if e:
-        low, high = (f"{bound / 10 ** int(exponent):.1f}" for bound in cell.interval[:2])
+        low, high = (_two_digits(bound / 10 ** int(exponent)) for bound in cell.interval[:2])
         return rf"\scriptsize$[{low}, {high}]\!\cdot\!10^{{{int(exponent)}}}$"
     low, high = (_number(figure(column, bound, 1)) for bound in cell.interval[:2])
     return rf"\scriptsize$[{low}, {high}]$"
+
+
+def _two_digits(value: float) -> str:
+    """Two significant digits, or all those before the point.
+
+    >>> [_two_digits(value) for value in (0.041, 5.83, 23.9)]
+    ['0.041', '5.8', '24']
+    """
+    decimals = max(0, 1 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:.{decimals}f}"
 
 
 def _number(figure: str) -> str:

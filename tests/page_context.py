@@ -88,6 +88,7 @@ def context() -> dict[str, Any]:
     figure = {"svg": Markup(CHART), "caption": HOSTILE}
     charts = [("learning", "Learning curves"), ("settings", "By setting"), ("device", "As a device")]
     return {
+        "made_of": "0",
         "title": "Six losses, one compressor",
         "subtitle": f"Data set la2a-8min, runs {HOSTILE}, seeds 1, 2, 3",
         "facts": [("Sample rate", "16 kHz"), ("Test split", "3 recordings, 0.8 h"), ("Models", HOSTILE)],

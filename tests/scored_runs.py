@@ -33,7 +33,7 @@ LIGHT_METRICS = ("L1", "ESR", "Logcosh", "DC")
 Row = dict[str, str]
 
 
-def write_data(root: Path, seed: int = 0) -> Path:
+def write_data(root: Path, seed: int = 0, sample_rate: int = 44100, channels: int = 1) -> Path:
     """Noise that swells, and the same through a soft limiter with an offset, in SignalTrain's layout."""
     rng = np.random.default_rng(seed)
     lengths = {"Train": {"1": 9000}, "Val": {"2": 9000}, "Test": FRAMES}
@@ -41,11 +41,11 @@ def write_data(root: Path, seed: int = 0) -> Path:
         (root / split).mkdir(parents=True, exist_ok=True)
         for number, (id, frames) in enumerate(of_split.items()):
             swell = 0.02 + 0.3 * np.sin(np.arange(frames) / 9000) ** 2
-            x = swell * scipy.signal.lfilter([0.3], [1, -0.7], rng.standard_normal(frames))
+            x = swell * scipy.signal.lfilter([0.3], [1, -0.7], rng.standard_normal((channels, frames)))
             y = 0.7 * np.tanh(x) + 0.01
-            audio.write(root / split / f"input_{id}_.wav", x[None].astype(np.float32), 44100)
+            audio.write(root / split / f"input_{id}_.wav", x.astype(np.float32), sample_rate)
             name = f"target_{id}_limiter__{number % 2}__{40 + 25 * number}.wav"
-            audio.write(root / split / name, y[None].astype(np.float32), 44100)
+            audio.write(root / split / name, y.astype(np.float32), sample_rate)
     return root
 
 

@@ -13,10 +13,12 @@ import pytest
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from data.signaltrain import Recording
 from scripts import scores
-from scripts.report import by_setting, charts, colours, learning
+from scripts.report import by_setting, charts, colours, device_charts, learning, traces
 from scripts.report.charts import Canvas
 from scripts.report.colours import ANCHOR, BACKGROUNDS, FURTHER, INPUT, LOSSES, TARGET, Look
+from scripts.report.passages import Passage, Place
 from tests import made_scores
 
 EVERY = {**LOSSES, **{f"further {n}": c for n, c in enumerate(FURTHER)}} | {
@@ -213,8 +215,37 @@ def test_a_run_without_readable_metrics_is_noted(tmp_path: Path) -> None:
     assert learning.section({}, {}) is None
 
 
-def test_a_study_that_was_moved_is_found_beside_its_results(tmp_path: Path) -> None:
+def test_of_an_epoch_that_was_logged_twice_the_last_counts(tmp_path: Path) -> None:
+    runs = [
+        run_with(tmp_path, "esr-seed1", "epoch,val/ESR\n0,0.5\n1,0.9\n1,0.4\n"),
+        run_with(tmp_path, "esr-seed2", "epoch,val/ESR\n0,0.3\n1,0.2\n"),
+    ]
+    curves, notes = learning.read(runs, tmp_path / "results")
+    assert notes == []
+    assert learning.mean(curves["esr"], "val/ESR").tolist() == pytest.approx([0.4, 0.3])
+    assert learning.section(curves, colours.looks([("esr", "esr")])) is not None
+
+
+@pytest.mark.parametrize("line", ["1,high", "one,0.4", ",0.4"])
+def test_a_run_whose_metrics_are_no_numbers_is_noted(tmp_path: Path, line: str) -> None:
+    runs = [
+        run_with(tmp_path, "esr-seed1", f"epoch,val/ESR\n0,0.5\n{line}\n"),
+        run_with(tmp_path, "l1-seed1", "epoch,val/ESR\n0,0.3\n"),
+        run_with(tmp_path, "stft-seed1", "epoch,val/ESR\n"),
+    ]
+    curves, notes = learning.read(runs, tmp_path / "results")
+    assert "esr" not in curves
+    assert curves["l1"][0]["val/ESR"].tolist() == [0.3]
+    assert len(notes) == 1
+    assert "esr-seed1" in notes[0]
+    assert learning.section(curves, colours.looks([("l1", "l1"), ("stft", "stft")])) is not None
+
+
+def test_a_study_that_was_moved_is_found_beside_its_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_with(tmp_path, "esr-seed1", "epoch,val/ESR\n0,0.5\n")
+    (tmp_path / "here/runs/elsewhere").mkdir(parents=True)
+    run_with(tmp_path / "here/runs/elsewhere", "esr-seed1", "epoch,val/ESR\n0,0.9\n")  # another study of that name
+    monkeypatch.chdir(tmp_path / "here")
     runs = [{"run": "runs/elsewhere/esr-seed1", "model": "esr", "loss": "esr", "seed": "1"}]
     curves, notes = learning.read(runs, tmp_path / "results")
     assert notes == []
@@ -238,6 +269,36 @@ def test_by_setting_draws_the_mean_of_each_setting(
     assert ([40, 75], [50, 50]) in plotted
     assert "smaller is better" in section.figures[0].caption
     assert "lowest to the highest seed" in section.text
+
+
+def levels(models: dict[str, float]) -> device_charts._Lines:
+    """A device whose gain falls from 0 to −10 dB, and models that are so many dB off."""
+    x, gain = np.arange(100.0), np.linspace(0, -10, 100)
+    return device_charts._Lines([(x, gain)], {label: [(x, gain + off)] for label, off in models.items()})
+
+
+def test_a_silent_model_does_not_decide_on_the_scale_of_device_curves(
+    plotted: list[tuple[list[float], list[float]]],
+) -> None:
+    looks = colours.looks([("esr", "esr"), ("l1", "l1")])
+    device_charts._grid("gain", ["Compress 75"], levels({"esr": 1.0, "l1": -200.0}), looks, "s", "dB", "Gain", "")
+    values = [y for _, y in plotted]
+    assert min(min(y) for y in values) == -30  # 20 dB below the least of the device's
+    assert any(y == [-20.0] * 100 for y in values)  # its error
+    assert any(y == pytest.approx([1.0] * 100) for y in values)  # the other's error, as it is
+
+
+def test_a_silent_model_does_not_decide_on_the_scale_of_traces(
+    tmp_path: Path, plotted: list[tuple[list[float], list[float]]]
+) -> None:
+    recording = Recording("7", "test", tmp_path, tmp_path, 8000, 8000, 1, (1.0, 0.55), "1__55")
+    sound = 0.1 * np.random.default_rng(0).standard_normal(8000)
+    passage = Passage(Place(recording, 0, 8000), sound, sound / 2, {"esr": sound / 2, "l1": 1e-9 * sound})
+    section = traces.section([passage], colours.looks([("esr", "esr"), ("l1", "l1")]))
+    assert section is not None
+    assert len(section.figures) == 1
+    highest = max(np.nanmax(y) for _, y in plotted)
+    assert highest == pytest.approx(20 * np.log10(2) + 20)  # 180 dB without a limit
 
 
 def test_the_mean_of_one_table_is_that_table() -> None:

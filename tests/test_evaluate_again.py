@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -88,6 +89,37 @@ def test_a_metric_with_other_options_is_scored_anew(evaluate: Entry, study: Path
     work.clear()
     assert evaluate(f"runs={study}", "conventions.standard.ESR.eps=0.5").code == 0
     assert work == [("standard.ESR",)] * 3
+
+
+def test_a_metric_whose_function_is_edited_is_scored_anew(
+    evaluate: Entry, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: list[tuple[str, ...]]
+) -> None:
+    """Also where the function makes a loss of another file, and is called for a sample rate."""
+    file = tmp_path / "own_metrics.py"
+    text = "from auraloss.time import MSELoss\n\n\ndef mse(sample_rate):\n    return MSELoss()\n"
+    file.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    own = "+conventions.own.MSE={_target_: models.metrics.AtRate, make: {_target_: own_metrics.mse, _partial_: true}}"
+    assert evaluate(f"runs={study}", own).code == 0
+    work.clear()
+    assert evaluate(f"runs={study}", own).code == 0
+    assert work == []
+    file.write_text(text + "# edited\n")
+    assert evaluate(f"runs={study}", own).code == 0
+    assert work == [("own.MSE",)] * 3
+
+
+def test_kept_scores_of_another_split_are_not_taken(evaluate: Entry, study: Path, work: list[tuple[str, ...]]) -> None:
+    assert evaluate(f"runs={study}").code == 0
+    first = results(study)
+    (file,) = (study / "l1-seed1" / "scores").iterdir()
+    whole = file.read_bytes()
+    text = whole.decode().partition("\n")[2].rstrip().replace('[["3",', '[["4",', 1)
+    file.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n")
+    work.clear()
+    assert evaluate(f"runs={study}").code == 0
+    assert work == [("standard.L1",)]
+    assert results(study) == first
 
 
 def other_weights(study: Path, data_root: Path) -> list[str]:

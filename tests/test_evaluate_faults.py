@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from itertools import combinations, product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -13,10 +14,14 @@ import torch
 from data import signaltrain
 from data.fingerprint import fingerprint
 from models import run
+from models.score_cache import Scored
 from models.tcn import TCN
 from scripts import score_runs
+from scripts.score_runs import Bench, Job, complete
 from tests.conftest import Entry, Result
 from tests.scored_runs import FRAMES, MODEL, info, make_run, names, of, read
+
+A, B = ("standard", "L1"), ("standard", "ESR")  # names of metrics
 
 
 def left_out(result: Result, study: Path, bad: str) -> str:
@@ -76,6 +81,49 @@ def damage_data_of_another_kind(folder: Path) -> str:
     return "data"
 
 
+def damage_no_file_name(folder: Path) -> str:
+    change(folder, data={"root": "nul\0"})
+    return r"data.root, 'nul\x00', is not the name of a folder"
+
+
+def damage_half_a_character(folder: Path) -> str:
+    file = folder / "config.yaml"
+    file.write_text(file.read_text().replace("root: ", 'root: "\\ud800" # '))
+    return r"data.root, '\ud800', is not the name of a folder"
+
+
+def damage_half_a_character_in_the_network(folder: Path) -> str:
+    file = folder / "config.yaml"
+    file.write_text(file.read_text().replace("blocks: 3", '"\\ud800": 300000'))
+    return r"model.\ud800: "
+
+
+def damage_aliases(folder: Path) -> str:
+    with (folder / "config.yaml").open("a") as stream:
+        stream.write("a: &a [1]\nb: *a\n")
+    return "refers to its own values"
+
+
+def damage_loss_of_another_name(folder: Path) -> str:
+    change(folder, choices={"loss": "unprocessed"})
+    return "choices.loss, 'unprocessed', cannot be the name of a loss"
+
+
+def damage_loss_that_is_no_text(folder: Path) -> str:
+    change(folder, choices={"loss": "l1\x1b[2J"})
+    return r"choices.loss, 'l1\x1b[2J', cannot be the name of a loss"
+
+
+def damage_seed(folder: Path) -> str:
+    run.write_config(folder, run.read_config(folder) | {"seed": "\x1b"})
+    return r"seed, '\x1b', is not a whole number"
+
+
+def change(folder: Path, **sections: dict[str, Any]) -> None:
+    config = run.read_config(folder)
+    run.write_config(folder, config | {name: config[name] | values for name, values in sections.items()})
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -86,6 +134,13 @@ def damage_data_of_another_kind(folder: Path) -> str:
         damage_hostile_yaml,
         damage_hostile_data,
         damage_data_of_another_kind,
+        damage_no_file_name,
+        damage_half_a_character,
+        damage_half_a_character_in_the_network,
+        damage_aliases,
+        damage_loss_of_another_name,
+        damage_loss_that_is_no_text,
+        damage_seed,
     ],
 )
 def test_a_run_that_cannot_be_used_is_named_and_the_others_are_scored(
@@ -155,6 +210,11 @@ def test_data_that_the_command_names_are_the_test_set_of_all(
     result = evaluate(f"runs={study}", "data=signaltrain", f"data.root={data_root}")
     assert result.code == 0, result.err
     assert names(study / "results") == ["unprocessed", "esr-seed1", "l1-seed1", "mrstft-seed1"]
+    (note,) = [note for note in info(study / "results")["notes"] if "not those of training" in note]
+    assert f"The test data, {data_root}, are not those of training ({tmp_path / 'other'})." in note
+    assert f"the Train folder of {data_root}" in note
+    of_own = evaluate(f"runs={study}/l1-seed1", "data=signaltrain", f"data.root={data_root}")
+    assert "not those of training" not in of_own.out
 
 
 def test_a_folder_written_in_two_ways_is_one_data_set(
@@ -230,6 +290,28 @@ def test_a_failure_while_scoring_one_run(
     assert info(study / "results")["left_out"] == []
 
 
+@pytest.mark.parametrize("count", [3, 4])
+def test_whichever_networks_fail_they_are_told_and_all_others_are_scored(count: int, tmp_path: Path) -> None:
+    """Every choice of networks that fail, and of networks of which one of the two metrics is known already."""
+
+    class Stub:
+        def score(self, jobs: list[Job]) -> None:
+            assert len({tuple(job.missing) for job in jobs}) == 1
+            if broken := [job.label for job in jobs if job.label in bad]:
+                raise ValueError(broken[0])
+            for job in jobs:
+                job.scored.scores.update({name: [] for name in job.missing})
+
+    labels = [f"run{number}" for number in range(count)]
+    subsets = [set(subset) for size in range(count + 1) for subset in combinations(labels, size)]
+    for bad, begun in product(subsets, subsets):
+        known = {label: Scored(scores={A: []} if label in begun else {}) for label in labels}
+        jobs = [Job(label, tmp_path, "", [A, B], known[label]) for label in labels]
+        faults = complete(cast(Bench, Stub()), jobs)
+        assert {label: str(error) for label, error in faults.items()} == {label: label for label in bad}
+        assert {job.label for job in jobs if job.missing} == bad
+
+
 def test_if_all_fail_the_results_of_before_stay(evaluate: Entry, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert evaluate(f"runs={study}").code == 0
     kept = (study / "results" / "scores.csv").read_bytes()
@@ -285,3 +367,24 @@ def test_what_a_metric_cannot_say_of_one_run_is_noted(
     result = evaluate(f"runs={study}/l1-seed1")
     assert result.code == 0, result.err
     assert f"{study}/l1-seed1: standard.L1 is not finite in {1 + len(FRAMES)} of 3 rows." in result.out
+
+
+def test_one_name_for_metrics_of_two_directions_is_refused(evaluate: Entry, study: Path) -> None:
+    result = evaluate(f"runs={study}", "+conventions.own.L1._target_=auraloss.time.SISDRLoss")
+    assert result.code == 1
+    assert "own.L1: another convention has a metric of this name with another direction or unit" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_a_training_that_lies_in_two_studies_counts_once(evaluate: Entry, study: Path, tmp_path: Path) -> None:
+    other = tmp_path / "runs" / "other"
+    shutil.copytree(study / "l1-seed1", other / "l1-seed1")
+    result = evaluate(f"runs=[{study},{other}]")
+    assert result.code == 1
+    said = info(tmp_path / "results")
+    assert [of_run["run"] for of_run in said["runs"]] == [f"{study}/l1-seed1", f"{study}/mrstft-seed1"]
+    (left_out,) = said["left_out"]
+    assert left_out["run"] == f"{other}/l1-seed1"
+    assert f"its model and seed are those of {study}/l1-seed1" in left_out["reason"]
+    assert "Evaluate them apart, or train one with another seed." in left_out["reason"]
+    assert said["notes"][0] == f"{other}/l1-seed1 is left out: {left_out['reason']}"

@@ -77,14 +77,24 @@ def test_the_own_loss_is_that_of_the_training_not_the_models_name(tmp_path: Path
     rows = [*segments("small", 2 * EASY, loss="esr"), *segments("large", EASY, loss="esr"), *segments("l1", 3 * EASY)]
     found = answer(tmp_path, rows)
     assert (found.winner, found.own, found.own_wins) == ("large", "large", True)
-    assert "the next best is small (3.0000)" in found.sentence
+    assert "the best of another loss is L1 (4.5000)" in found.sentence
 
 
-def test_one_model_alone_wins_without_a_rival(tmp_path: Path) -> None:
+ALONE = "ESR: the smallest is that of {} (1.5000); there is no other loss to compare it with."
+
+
+def test_one_model_alone_answers_nothing(tmp_path: Path) -> None:
     found = answer(tmp_path, [*segments("esr", EASY), *segments("unprocessed", 0 * EASY)])
-    assert found.sentence == (
-        "ESR: training on ESR, the metric itself, gives the smallest (1.5000); there is no other model."
-    )
+    assert (found.winner, found.own, found.own_wins, found.significant) == ("ESR", "ESR", None, False)
+    assert found.sentence == ALONE.format("ESR")
+
+
+def test_sizes_of_one_loss_alone_answer_nothing(tmp_path: Path) -> None:
+    rows = [*segments("small", 2 * EASY, loss="esr"), *segments("large", EASY, loss="esr")]
+    found = answer(tmp_path, rows)
+    assert (found.winner, found.own, found.own_wins, found.significant) == ("large", "large", None, False)
+    assert found.sentence == ALONE.format("large")
+    assert findings.overall([found]) == ""
 
 
 def test_a_column_without_a_number_has_no_winner(tmp_path: Path) -> None:

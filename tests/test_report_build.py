@@ -15,9 +15,11 @@ import pytest
 import torch
 
 from models import run
+from models.score_cache import digest, digest_files
 from models.tcn import TCN
-from scripts import scores
-from scripts.report import __main__, build, devices
+from scripts import findings, scores
+from scripts.report import __main__, build, devices, heard, trained
+from scripts.report.colours import looks
 from tests import made_scores
 from tests.conftest import ROOT
 
@@ -140,6 +142,22 @@ def test_equal_results_give_equal_bytes(results: Path, page: str) -> None:
     assert not list(results.glob(".report*"))
 
 
+def test_a_report_is_current_until_what_it_was_made_of_changes(
+    tmp_path: Path, tiny_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heard, "gather", lambda *_: heard.Heard())  # what is drawn does not matter here
+    results = study(tmp_path, tiny_root, models=("esr",))
+    assert not build.is_current(results)
+    build.write(results)
+    assert build.is_current(results)
+    for file in (results / "scores.csv", tmp_path / "run0" / "metrics.csv"):
+        before = file.read_bytes()
+        file.write_bytes(before.rstrip() + b"1\n")  # another last digit
+        assert not build.is_current(results), file
+        file.write_bytes(before)
+        assert build.is_current(results), file
+
+
 def test_hostile_names_stay_text(tmp_path: Path, tiny_root: Path) -> None:
     results = study(tmp_path, tiny_root, models=(HOSTILE, "esr"))
     page = build.write(results).read_text(encoding="utf-8")
@@ -162,6 +180,70 @@ def test_runs_and_recordings_that_are_gone_are_noted(tmp_path: Path, tiny_root: 
     page = build.write(results).read_text(encoding="utf-8")
     assert '<section id="learning"' not in page
     assert '<section id="settings"' in page
+
+
+def weights_of(folder: Path) -> str:
+    return digest(digest_files([folder / "checkpoints/best.ckpt"]), run.read_config(folder).get("model"))
+
+
+def test_the_network_that_was_scored_is_preferred_to_another_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = study(tmp_path / "moved", tmp_path, models=("esr",))
+    study(tmp_path / "here/runs/quick", tmp_path, models=("mrstft", "esr"))  # networks of other weights, same names
+    decoy = tmp_path / "here/runs/quick/run1"
+    shutil.copytree(tmp_path / "here/runs/quick/run2", decoy, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path / "here")
+    beside, item = tmp_path / "moved/run1", {"run": "runs/quick/run1"}
+    assert weights_of(decoy) != weights_of(beside)
+    assert trained.folder_of(item, made) == beside
+    assert trained.folder_of({**item, "weights": weights_of(beside)}, made) == beside
+    assert trained.folder_of({**item, "weights": weights_of(decoy)}, made) == Path("runs/quick/run1")
+
+
+def test_a_run_that_was_trained_further_is_neither_heard_nor_measured(tmp_path: Path, tiny_root: Path) -> None:
+    results = study(tmp_path, tiny_root, models=("esr", "mrstft"))
+    file = results / "evaluation.json"
+    info = json.loads(file.read_text())
+    for item in info["runs"]:
+        item["weights"] = weights_of(Path(item["run"]))
+    file.write_text(json.dumps(info))
+    for number in (0, 1):
+        shutil.copy(tmp_path / "run2/checkpoints/best.ckpt", tmp_path / f"run{number}/checkpoints/best.ckpt")
+    found, notes = trained.load(info["runs"], results)
+    assert [network.label for network in found] == ["mrstft"]
+    assert len(notes) == 2
+    assert all("has been trained further since it was scored: evaluate again" in note for note in notes)
+    _, without_audio = build._worst(scores.read(results), results)
+    assert any("trained further" in note for note in without_audio)
+
+
+class Broken(TCN):
+    """A network whose output is no number."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return super().forward(*args, **kwargs) * float("nan")
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+def test_a_network_that_fails_is_left_out_alone(
+    tiny_root: Path, monkeypatch: pytest.MonkeyPatch, embedded: bool
+) -> None:
+    torch.manual_seed(0)
+    nets = {"ESR": TCN(**NET).eval(), "MR": Broken(**NET).eval()}
+    worst = findings.Worst("runs/m", "mrstft", "MR", "5", "0__75", 0, 0, 65_536, "MR", 1.0, 2.0)
+    info = {"root": str(tiny_root), "sample_rate": 44_100, "channels": 1, "trained_settings": ["0__75"]}
+    monkeypatch.setattr(devices, "is_embedded", lambda root: embedded)
+    heard = build.heard.gather(info, nets, [(worst, nets["MR"])], looks([("ESR", "esr"), ("MR", "mrstft")]))
+    labels = [signal["label"] for passage in heard.passages for signal in json.loads(passage["data"])["signals"]]
+    assert "ESR" in labels
+    assert "MR" not in labels
+    assert heard.worst == []
+    assert [section.id for section in heard.sections] == ["devices", "traces"]
+    assert all(note.startswith("MR ") and "not finite" in note for note in heard.notes)
+    assert any("is missing among the device curves" in note for note in heard.notes)
+    assert any("is not heard in “Limit, peak reduction 55" in note for note in heard.notes)
+    assert any("is not heard in its worst segments" in note for note in heard.notes)
 
 
 def test_another_device_is_compared_with_its_recordings(

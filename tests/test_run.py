@@ -39,8 +39,9 @@ def test_status_of_a_run_without_one_is_interrupted(folder: Path) -> None:
     assert run.read_status(folder) == {"state": "interrupted"}
     run.write_status(folder, "finished", epochs=3)
     assert run.read_status(folder) == {"state": "finished", "epochs": 3}
-    (folder / "status.json").write_text("{")
-    assert run.read_status(folder)["state"] == "interrupted"
+    for content in ("{", "[" * 100_000, '{"state": "done"}', '{"state": ["finished"]}'):
+        (folder / "status.json").write_text(content)
+        assert run.read_status(folder) == {"state": "interrupted"}
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,28 @@ def test_yaml_constructs_no_objects(folder: Path) -> None:
         run.read_config(folder)
 
 
+def test_yaml_that_refers_to_itself_is_refused(folder: Path) -> None:
+    lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30))]
+    (folder / "config.yaml").write_text("\n".join(lines))
+    with pytest.raises(run.RunError, match=r"config\.yaml: is not a plain YAML file.*refers to its own values"):
+        run.read_config(folder)
+    (folder / "config.yaml").write_text("&a [*a]\n")
+    with pytest.raises(run.RunError, match="refers to its own values"):
+        run.read_config(folder)
+
+
+def test_a_value_that_occurs_twice_is_written_twice(folder: Path) -> None:
+    run.write_config(folder, {"model": SMALL, "same": SMALL, "list": [SMALL, SMALL]})
+    assert run.read_config(folder) == {"model": SMALL, "same": SMALL, "list": [SMALL, SMALL]}
+
+
+@pytest.mark.parametrize("value", ["!!timestamp x", "!!int ''", "!!bool x", "9" * 5000, "{[]: 1}", "[" * 5000])
+def test_yaml_values_that_are_not_what_they_say_are_named(value: str, folder: Path) -> None:
+    (folder / "config.yaml").write_text(f"seed: {value}\n")
+    with pytest.raises(run.RunError, match=r"config\.yaml: is not a plain YAML file"):
+        run.read_config(folder)
+
+
 class Trap:
     """Unpickling an object of this class makes a folder."""
 
@@ -118,9 +141,13 @@ def test_a_hostile_checkpoint_runs_nothing(folder: Path) -> None:
 def test_damaged_checkpoints_are_named(folder: Path) -> None:
     file = folder / "checkpoints" / "best.ckpt"
     whole = file.read_bytes()
-    for content in (b"", b"nonsense", whole[: len(whole) // 2]):
+    for content in (b"", b"nonsense", whole[: len(whole) // 2], b"\x80\x02.", b"\x80\x020.", b"\x80\x02h\x00."):
         file.write_bytes(content)
-        with pytest.raises(run.RunError, match=r"best\.ckpt"):
+        with pytest.raises(run.RunError, match=r"best\.ckpt: is damaged"):
+            run.load_net(folder)
+    for value in ([], {}, {"state_dict": 3}, {"state_dict": {1: 2}}, {"state_dict": {"net.mix.bias": "text"}}):
+        torch.save(value, file)
+        with pytest.raises(run.RunError, match=r"best\.ckpt: is damaged"):
             run.load_net(folder)
     file.write_bytes(whole)
     run.write_config(folder, {"model": SMALL | {"channels": 3}})

@@ -18,6 +18,10 @@ L1 = Score("standard", "L1", "29", "0__75", 0, 0, 262_144, 0.1)
 L1_NEXT = Score("standard", "L1", "29", "0__75", 1, 262_144, 300_000, 1e-300)
 POOLED = Score("paper2020", "ESR", "", "", 0, None, 562_144, math.inf)
 KEYS = {("standard", "L1"): "k1", ("paper2020", "ESR"): "k2"}
+PLACES = {
+    ("standard", "L1"): [("29", "0__75", 0, 0, 262_144), ("29", "0__75", 1, 262_144, 300_000)],
+    ("paper2020", "ESR"): [("", "", 0, None, 562_144)],
+}
 SCORED = Scored(-1.25, 0.75, {("standard", "L1"): [L1, L1_NEXT], ("paper2020", "ESR"): [POOLED]})
 
 
@@ -30,33 +34,37 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_what_was_saved_is_loaded(file: Path) -> None:
-    assert score_cache.load(file, "subject", KEYS) == SCORED
+    assert score_cache.load(file, "subject", KEYS, PLACES) == SCORED
     assert [path.name for path in file.parent.iterdir()] == ["best-data.json"]
 
 
 def test_a_value_that_is_not_a_number_is_kept(file: Path) -> None:
-    score_cache.save(file, "subject", KEYS, Scored(0.0, 1.0, {("standard", "L1"): [replace(L1, value=math.nan)]}))
-    (found,) = score_cache.load(file, "subject", KEYS).scores["standard", "L1"]
+    scores = [replace(L1, value=math.nan), L1_NEXT]
+    score_cache.save(file, "subject", KEYS, Scored(0.0, 1.0, {("standard", "L1"): scores}))
+    found, _ = score_cache.load(file, "subject", KEYS, PLACES).scores["standard", "L1"]
     assert math.isnan(found.value)
 
 
 def test_without_a_file_nothing_is_known(tmp_path: Path) -> None:
-    assert score_cache.load(tmp_path / "none.json", "subject", KEYS) == Scored()
+    assert score_cache.load(tmp_path / "none.json", "subject", KEYS, PLACES) == Scored()
 
 
 def test_another_subject_knows_nothing_and_replaces_the_file(file: Path) -> None:
-    assert score_cache.load(file, "other", KEYS) == Scored()
+    assert score_cache.load(file, "other", KEYS, PLACES) == Scored()
     score_cache.save(file, "other", KEYS, Scored(0.0, 1.0, {("paper2020", "ESR"): [POOLED]}))
-    assert list(score_cache.load(file, "other", KEYS).scores) == [("paper2020", "ESR")]
-    assert score_cache.load(file, "subject", KEYS) == Scored()
+    assert list(score_cache.load(file, "other", KEYS, PLACES).scores) == [("paper2020", "ESR")]
+    assert score_cache.load(file, "subject", KEYS, PLACES) == Scored()
 
 
 def test_of_a_metric_with_other_options_nothing_is_known_and_the_rest_stays(file: Path) -> None:
     keys = KEYS | {("standard", "L1"): "changed"}
-    assert list(score_cache.load(file, "subject", keys).scores) == [("paper2020", "ESR")]
-    score_cache.save(file, "subject", keys, Scored(-1.25, 0.75, {("standard", "L1"): [L1]}))
-    found = score_cache.load(file, "subject", keys).scores
-    assert found == {("standard", "L1"): [L1], ("paper2020", "ESR"): [POOLED]}
+    assert list(score_cache.load(file, "subject", keys, PLACES).scores) == [("paper2020", "ESR")]
+    score_cache.save(file, "subject", keys, Scored(-1.25, 0.75, {("standard", "L1"): [L1_NEXT, L1]}))
+    assert list(score_cache.load(file, "subject", keys, PLACES).scores) == [("paper2020", "ESR")]  # in another order
+    again = Scored(-1.25, 0.75, {("standard", "L1"): [L1, replace(L1_NEXT, value=0.3)]})
+    score_cache.save(file, "subject", keys, again)
+    found = score_cache.load(file, "subject", keys, PLACES).scores
+    assert found == again.scores | {("paper2020", "ESR"): [POOLED]}
     assert file.read_text().count('"key"') == 2  # the old one is gone
 
 
@@ -64,10 +72,10 @@ def test_a_file_damaged_anywhere_holds_nothing(file: Path) -> None:
     whole = file.read_bytes()
     for place in range(0, len(whole) - 1, 7):
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        assert score_cache.load(file, "subject", KEYS) == Scored(), place
+        assert score_cache.load(file, "subject", KEYS, PLACES) == Scored(), place
     for length in (0, 10, 64, 65, len(whole) // 2, len(whole) - 2):
         file.write_bytes(whole[:length])
-        assert score_cache.load(file, "subject", KEYS) == Scored(), length
+        assert score_cache.load(file, "subject", KEYS, PLACES) == Scored(), length
     score_cache.save(file, "subject", KEYS, SCORED)
     assert file.read_bytes() == whole
 
@@ -89,16 +97,36 @@ def test_a_whole_file_of_something_else_holds_nothing(file: Path, row: object) -
     metrics = {"standard.L1": {"key": "k1", "rows": [row]}}
     text = json.dumps({"subject": "subject", "level_db": 0.0, "correlation": 1.0, "metrics": metrics})
     file.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n")
-    assert score_cache.load(file, "subject", KEYS) == Scored()
+    assert score_cache.load(file, "subject", KEYS, PLACES) == Scored()
 
 
-@pytest.mark.parametrize("content", [[], 3, None, {"subject": "subject"}, {"subject": "subject", "level_db": 0.0}])
+@pytest.mark.parametrize("content", [[], 3, None, {"subject": "subject"}, {"subject": "subject", "metrics": 3}])
 def test_a_whole_file_of_another_shape_holds_nothing(file: Path, content: object) -> None:
     text = json.dumps(content)
     file.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n")
-    assert score_cache.load(file, "subject", KEYS) == Scored()
+    assert score_cache.load(file, "subject", KEYS, PLACES) == Scored()
     score_cache.save(file, "subject", KEYS, SCORED)
-    assert score_cache.load(file, "subject", KEYS) == SCORED
+    assert score_cache.load(file, "subject", KEYS, PLACES) == SCORED
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [L1],
+        [L1, L1_NEXT, L1_NEXT],
+        [L1_NEXT, L1],
+        [L1, replace(L1_NEXT, recording="30")],
+        [L1, replace(L1_NEXT, setting="1__75")],
+        [L1, replace(L1_NEXT, segment=2)],
+        [L1, replace(L1_NEXT, start=0)],
+        [L1, replace(L1_NEXT, samples=299_999)],
+    ],
+)
+def test_a_metric_whose_rows_are_not_those_of_the_split_counts_as_missing(file: Path, rows: list[Score]) -> None:
+    score_cache.save(file, "subject", KEYS, Scored(-1.25, 0.75, {("standard", "L1"): rows}))
+    found = score_cache.load(file, "subject", KEYS, PLACES)
+    assert found == Scored(-1.25, 0.75, {("paper2020", "ESR"): [POOLED]})
 
 
 def test_an_interrupted_write_leaves_the_old_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +139,7 @@ def test_an_interrupted_write_leaves_the_old_file(file: Path, monkeypatch: pytes
     monkeypatch.setattr(run.Path, "write_text", half)
     with pytest.raises(KeyboardInterrupt):
         score_cache.save(file, "subject", KEYS, Scored(0.0, 1.0, {("standard", "L1"): [L1_NEXT]}))
-    assert score_cache.load(file, "subject", KEYS) == SCORED
+    assert score_cache.load(file, "subject", KEYS, PLACES) == SCORED
     assert [path.name for path in file.parent.iterdir()] == ["best-data.json"]
 
 

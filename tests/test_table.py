@@ -189,10 +189,34 @@ def test_the_papers_table_is_as_printed() -> None:
         ("ESR", math.nan, "–"),
         ("MR", math.inf, "∞"),
         ("SI-SDR", -math.inf, "−∞"),
+        ("own", 0.00042, "4.20e-04"),
+        ("own", -0.00042, "−4.20e-04"),
+        ("own", 0.01, "0.010"),
+        ("own", 0.0, "0.000"),
+        ("GR", 0.0042, "0.004"),
     ],
 )
 def test_figures_are_printed_as_in_the_paper(column: str, value: float, printed: str) -> None:
     assert table.figure(column, value) == printed
+
+
+def test_one_run_that_collapsed_costs_all_pairs_their_power(tmp_path: Path) -> None:
+    generator = np.random.default_rng(1)
+    hard = np.exp(0.3 * generator.standard_normal(12))
+    levels = {"l1": (1.0, 1.02, 0.98), "esr": (1.313, 1.3, 1.261), "stft": (1.1, 1.111, 22.0)}  # docs/statistics.md
+    rows = {
+        model: [
+            r
+            for seed, level in enumerate(of_model)
+            for r in segments(model, level * hard * np.exp(0.02 * generator.standard_normal(12)), "ESR", str(seed))
+        ]
+        for model, of_model in levels.items()
+    }
+    pair = frozenset(("L1", "ESR"))
+    assert made(tmp_path, [*rows["l1"], *rows["esr"]]).column("ESR").p[pair] == pytest.approx(0.0012, abs=1e-4)
+    assert made(tmp_path, [r for of_model in rows.values() for r in of_model]).column("ESR").p[pair] == pytest.approx(
+        0.77, abs=0.005
+    )
 
 
 def test_the_command_writes_the_files_again_and_prints_the_table(

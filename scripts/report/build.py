@@ -13,7 +13,7 @@ from markupsafe import Markup
 from models import run
 from models.net import Net
 from scripts import findings, scores, table, table_html
-from scripts.report import by_setting, charts, heard, learning, trained
+from scripts.report import by_setting, charts, heard, learning, made_of, trained
 from scripts.report.colours import ANCHOR, INPUT, TARGET, looks
 from scripts.scores import Evaluation
 from scripts.table_legend import legend
@@ -42,6 +42,11 @@ def write(folder: Path) -> Path:
     return page
 
 
+def is_current(folder: Path) -> bool:
+    """Whether a results folder holds the report that `write` would make; errors as there."""
+    return made_of.read(Path(folder) / PAGE) == made_of.made_of(scores.read(Path(folder)), Path(folder))
+
+
 def render(context: Mapping[str, Any]) -> str:
     """The page; all text is escaped, style and scripts are part of it."""
     environment = Environment(
@@ -63,7 +68,7 @@ def context(folder: Path) -> dict[str, Any]:
     runs = _runs(evaluation)
     look_of = looks(dict.fromkeys((item["model"], item["loss"]) for item in runs))
     networks, without_network = trained.load(runs, folder, evaluation.info["checkpoint"])
-    curves, without_curve = learning.read(runs, folder)
+    curves, without_curve = learning.read(runs, folder, evaluation.info["checkpoint"])
     nets = {network.label: network.net for network in networks}
     worst, without_audio = _worst(evaluation, folder)
     audio = heard.gather(evaluation.info, nets, worst, look_of)
@@ -72,6 +77,7 @@ def context(folder: Path) -> dict[str, Any]:
     tables = table.tables(evaluation)
     found = _findings(tables)
     return {
+        "made_of": made_of.made_of(evaluation, folder),
         "title": "What a model learns from its loss",
         "subtitle": _subtitle(evaluation.info),
         "facts": _facts(evaluation.info, networks),
@@ -114,11 +120,13 @@ def _table(of: table.Table) -> dict[str, Any]:
 
 
 def _worst(evaluation: Evaluation, folder: Path) -> tuple[list[tuple[findings.Worst, Net]], list[str]]:
-    """The worst segments with the networks of their runs, and a note for each run that is gone."""
+    """The worst segments with the networks of their runs, and a note for each run that is gone or has changed."""
     found, notes = [], []
+    items = {item["run"]: item for item in evaluation.info["runs"]}
     for segment in findings.worst(evaluation, WORST):
         try:
-            net = run.load_net(trained.folder_of(segment.run, folder), evaluation.info["checkpoint"])
+            item = items.get(segment.run, {"run": segment.run})
+            net = trained.load_net(item, folder, evaluation.info["checkpoint"])
         except run.RunError as error:
             notes.append(f"Segments of {segment.run} cannot be heard: {error}.")
             continue

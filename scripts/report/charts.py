@@ -25,6 +25,9 @@ from scripts.report.colours import Look
 
 WIDTH, HEIGHT = 5.4, 3.5  # of a figure with one panel, inches
 WIDE = 9.5  # of a figure as wide as the page
+BEYOND_DB = (
+    20.0  # what a model is drawn beyond the device's range, or off it: a silent one does not decide on the scale
+)
 POINTS = 600  # of a line: more than such a figure shows
 DECIMALS = 1  # of a coordinate; a figure is some 400 units wide
 
@@ -197,7 +200,7 @@ def thinned(x: ArrayLike, y: ArrayLike, points: int = POINTS) -> tuple[NDArray[n
     """A line that looks the same with about `points` points: the extremes of each of points / 2 stretches.
 
     >>> [a.tolist() for a in thinned(range(8), [0, 5, 1, 2, 2, 2, -3, 2], 4)]
-    [[0.0, 1.0, 5.0, 6.0], [0.0, 5.0, 2.0, -3.0]]
+    [[0.0, 1.0, 4.0, 6.0], [0.0, 5.0, 2.0, -3.0]]
     """
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if len(x) <= points:
@@ -211,6 +214,17 @@ def thinned(x: ArrayLike, y: ArrayLike, points: int = POINTS) -> tuple[NDArray[n
         else:
             kept.append(start)
     return x[kept], y[kept]
+
+
+def bounds(values: ArrayLike, beyond: float) -> tuple[float, float]:
+    """Least and greatest finite value, less and plus `beyond`; infinite if there is none.
+
+    >>> bounds([1, float("nan"), 3], 20)
+    (-19.0, 23.0)
+    """
+    known = np.asarray(values, dtype=np.float64)
+    known = known[np.isfinite(known)]
+    return (float(known.min()) - beyond, float(known.max()) + beyond) if len(known) else (-np.inf, np.inf)
 
 
 def scale(axes: Axes, name: Literal["x", "y"], values: ArrayLike) -> None:

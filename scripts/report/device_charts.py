@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from scripts import measure
 from scripts.gain import LevelMap, Transfer
-from scripts.report.charts import WIDE, Canvas, Chart, Section, plain, scale, thinned
+from scripts.report.charts import BEYOND_DB, WIDE, Canvas, Chart, Section, bounds, plain, scale, thinned
 from scripts.report.colours import INPUT, TARGET, Look
 from scripts.report.devices import Driven, Recorded, Setting
 from scripts.steady import RESPONSE_DB
 
 Line = tuple[NDArray[np.float64], NDArray[np.float64]]
-LOWEST_DB = -100.0  # of a static curve: a silent model does not decide on the scale
+CUT = f"What is more than {BEYOND_DB:g} dB off, or beyond the device's range, is drawn at {BEYOND_DB:g} dB."
 COHERENT = 0.5  # below it a response estimated from recordings says little
 
 
@@ -33,7 +33,7 @@ def driven(found: Driven, looks: Mapping[str, Look]) -> Section:
         return _Lines([(x, values(s)) for s in target.settings], of_models)
 
     low, high = target.step_db
-    curve = lines(target.input_db, lambda setting: np.maximum(setting.output_db, LOWEST_DB))
+    curve = lines(target.input_db, lambda setting: setting.output_db)
     gain = lines(target.times, lambda setting: setting.gain_db)
     thd = lines(target.input_db, lambda setting: setting.thd_percent)
     response = lines(target.frequencies, lambda setting: setting.response_db)
@@ -52,7 +52,7 @@ def driven(found: Driven, looks: Mapping[str, Look]) -> Section:
     ]  # fmt: skip
     text = (
         "Each model and the LA-2A model that made the data set, with the same test signals, each from rest. "
-        "The lower panels show the model minus the device. A new setting is one that was never trained on."
+        f"The lower panels show the model minus the device. {CUT} A new setting is one that was never trained on."
     )
     return Section("devices", "As a device under test", text, figures)
 
@@ -62,7 +62,7 @@ def recorded(found: Sequence[Recorded], looks: Mapping[str, Look]) -> Section | 
     if not found:
         return None
     titles = [_title(item.setting, item.trained) for item in found]
-    models = list(found[0].models)
+    models = [label for label in found[0].models if all(label in item.models for item in found)]
     maps = _Lines(
         [_median(item.target[0]) for item in found],
         {label: [_median(item.models[label][0]) for item in found] for label in models},
@@ -82,8 +82,8 @@ def recorded(found: Sequence[Recorded], looks: Mapping[str, Look]) -> Section | 
     ]  # fmt: skip
     text = (
         "The device cannot be run here, so its recordings stand beside what the models make of the same input, "
-        "12 s of each setting. The lower panels show the model minus the device. A new setting is one that was never "
-        "trained on."
+        "12 s of each setting. The lower panels show the model minus the device. "
+        f"{CUT} A new setting is one that was never trained on."
     )
     return Section("devices", "Beside the recordings", text, figures)
 
@@ -113,6 +113,7 @@ def _grid(
     """A column for each setting: the lines, and below them the models' less the device's."""
     rows = 2 if error else 1
     size = (WIDE, 4.4 if error else 2.8)
+    shown, errors = _cut(lines) if error else (lines.models, {})
     canvas = Canvas(f"device-{name}", rows, len(titles), size, True, "row", [1.7, 1][:rows])
     for column, heading in enumerate(titles):
         axes = canvas.panels[column]
@@ -124,16 +125,18 @@ def _grid(
             band = lines.bands[column]
             axes.fill_between(band.input_db, band.lower_db, band.upper_db, color=canvas.ink(TARGET), alpha=0.2, lw=0)
         axes.plot(*thinned(at, device), color=canvas.ink(TARGET), linewidth=3)
-        for label, of_model in lines.models.items():
+        for label, of_model in shown.items():
             look = looks[label]
             style: dict[str, Any] = {"color": canvas.ink(look), "linewidth": 1.1, "linestyle": look.dashes}
             axes.plot(*thinned(*of_model[column], 240), **style)
             if error:
                 below = canvas.panels[len(titles) + column]
-                below.plot(*thinned(at, of_model[column][1] - device, 240), **style)
+                below.plot(*thinned(at, errors[label][column], 240), **style)
         _finish(canvas, axes, column, len(titles), x, y, error, logarithmic)
     if name == "gain":
-        _zoom(canvas, lines, len(titles))
+        device_and_models = [values for of in (lines.target, *shown.values()) for _, values in of]
+        _zoom(canvas.panels[0], device_and_models)
+        _zoom(canvas.panels[len(titles)], [values for of_model in errors.values() for values in of_model])
     if not error:
         values = [values for of in (lines.target, *lines.models.values()) for _, values in of]
         scale(canvas.panels[0], "y", np.concatenate(values))
@@ -160,14 +163,21 @@ def _finish(
             lowest.set_ylabel("error (dB)")
 
 
-def _zoom(canvas: Canvas, lines: _Lines, columns: int) -> None:
+def _cut(lines: _Lines) -> tuple[dict[str, list[Line]], dict[str, list[NDArray[np.float64]]]]:
+    """Lines of the models, and their errors, no further from the device's than the figure shows."""
+    low, high = bounds(np.concatenate([values for _, values in lines.target]), BEYOND_DB)
+    shown, errors = {}, {}
+    for label, of_model in lines.models.items():
+        pairs = list(zip(of_model, lines.target, strict=True))
+        shown[label] = [(x, np.clip(values, low, high)) for x, values in of_model]
+        errors[label] = [np.clip(values - device, -BEYOND_DB, BEYOND_DB) for (_, values), (_, device) in pairs]
+    return shown, errors
+
+
+def _zoom(axes: Axes, lines: Sequence[NDArray[np.float64]]) -> None:
     """Limits that hold all but the peaks of a few ms where the tone steps: these are cut off."""
-    devices = [values for _, values in lines.target]
-    models = [[values for _, values in of_model] for of_model in lines.models.values()]
-    errors = [values - device for of_model in models for values, device in zip(of_model, devices, strict=True)]
-    shown = [*devices, *(values for of_model in models for values in of_model)]
-    for axes, values in ((canvas.panels[0], shown), (canvas.panels[columns], errors)):
-        ends = [np.nanquantile(line, (0.01, 0.99)) for line in values]
+    if lines:
+        ends = [np.nanquantile(line, (0.01, 0.99)) for line in lines]
         axes.set_ylim(float(np.min(ends)) - 1, float(np.max(ends)) + 1)
 
 

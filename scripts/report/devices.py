@@ -34,6 +34,7 @@ class Driven:
     target: Measurement
     models: dict[str, Measurement]
     trained: list[bool]  # for each setting: it was trained on
+    failed: dict[str, str]  # why a model could not be measured
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Recorded:
     trained: bool
     target: tuple[LevelMap, Transfer]
     models: dict[str, tuple[LevelMap, Transfer]]
+    failed: dict[str, str]  # why a model is not among them
 
 
 def is_embedded(root: Path) -> bool:
@@ -66,11 +68,16 @@ def choose_settings(settings: Iterable[str], trained: Collection[str]) -> list[s
 
 
 def drive(nets: Mapping[str, Net], settings: Sequence[str], trained: Collection[str], sample_rate: int) -> Driven:
-    """Measures the LA-2A model and each network."""
+    """Measures the LA-2A model and each network; one that fails is left out, and the reason is kept."""
     parsed = [_parsed(setting) for setting in settings]
-    models = {label: measure(network_at(net), parsed, sample_rate) for label, net in nets.items()}
+    models, failed = {}, {}
+    for label, net in nets.items():
+        try:
+            models[label] = measure(network_at(net), parsed, sample_rate)
+        except ValueError as error:
+            failed[label] = str(error)
     target = measure(la2a_at(sample_rate), parsed, sample_rate)
-    return Driven(target, models, [setting in trained for setting in settings])
+    return Driven(target, models, [setting in trained for setting in settings], failed)
 
 
 def compare(
@@ -92,7 +99,7 @@ def compare(
                 for label, y in (("", passage.target), *passage.outputs.items())
             }
             target = both.pop("")
-            found.append(Recorded(_parsed(setting), setting in trained, target, both))
+            found.append(Recorded(_parsed(setting), setting in trained, target, both, passage.failed))
     return found
 
 

@@ -85,7 +85,9 @@ def _passages(
     found = []
     for place in passages.choose(recordings, trained, PASSAGES, seconds):
         found.append(passages.hear(place, nets, device))
-        _add(heard, heard.passages, found[-1], f"passage-{len(found)}", passages.title(place), trained, looks)
+        title = passages.title(place)
+        heard.notes += [f"{label} is not heard in “{title}”: {why}." for label, why in found[-1].failed.items()]
+        _add(heard, heard.passages, found[-1], f"passage-{len(found)}", title, trained, looks)
     return found
 
 
@@ -107,6 +109,10 @@ def _worst(
             )
             continue
         whole = passages.hear(Place(recording, segment.start, segment.samples), {segment.label: net}, device)
+        if segment.label in whole.failed:
+            why = whole.failed[segment.label]
+            heard.notes.append(f"{segment.label} ({segment.run}) is not heard in its worst segments: {why}.")
+            continue
         passage = passages.worst_part(whole, seconds)
         title = f"{segment.label}, {segment.metric} {segment.value:.3g}: {passages.title(passage.place)}"
         about = {"run": segment.run, "metric": segment.metric, "value": segment.value, "label": segment.label}
@@ -143,6 +149,11 @@ def _devices(
     settings = devices.choose_settings((recording.setting for recording in recordings), trained)
     if devices.is_embedded(root):
         driven = devices.drive(nets, settings, trained, recordings[0].sample_rate)
+        failed = driven.failed
         heard.sections.append(device_charts.driven(driven, looks))
-    elif section := device_charts.recorded(devices.compare(nets, recordings, settings, trained, device), looks):
-        heard.sections.append(section)
+    else:
+        found = devices.compare(nets, recordings, settings, trained, device)
+        failed = {label: why for item in found for label, why in item.failed.items()}
+        if section := device_charts.recorded(found, looks):
+            heard.sections.append(section)
+    heard.notes += [f"{label} is missing among the device curves: {why}." for label, why in failed.items()]

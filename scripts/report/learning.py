@@ -19,19 +19,33 @@ from scripts.report.trained import folder_of
 Curves = dict[str, list[pandas.DataFrame]]  # one table a seed, by the model's label
 
 
-def read(runs: Sequence[Mapping[str, str]], results: Path) -> tuple[Curves, list[str]]:
-    """metrics.csv of each run, with the epoch as index, and a note for each that cannot be read."""
+def read(runs: Sequence[Mapping[str, str]], results: Path, checkpoint: str = "best") -> tuple[Curves, list[str]]:
+    """metrics.csv of each run, with the epoch as index, and a note for each that cannot be read.
+
+    Of an epoch that was logged twice, as by a training that went on from an earlier one, the last counts.
+    """
     curves: Curves = {}
     notes = []
     for item in runs:
         try:
-            file = folder_of(item["run"], results) / "metrics.csv"
-            table = pandas.read_csv(file).set_index("epoch").sort_index().select_dtypes("number")
+            table = _table(folder_of(item, results, checkpoint) / "metrics.csv")
         except (RunError, OSError, ValueError, KeyError) as error:
             notes.append(f"{item['run']} is missing among the learning curves: {error}.")
             continue
         curves.setdefault(item["model"], []).append(table)
     return curves, notes
+
+
+def _table(file: Path) -> pandas.DataFrame:
+    rows = pandas.read_csv(file)
+    for column in rows:
+        try:
+            rows[column] = pandas.to_numeric(rows[column])
+        except ValueError as error:
+            raise ValueError(f"{file}, column {column}: {error}") from error
+    if not np.isfinite(rows["epoch"]).all():
+        raise ValueError(f"{file}: a row has no epoch")
+    return rows.drop_duplicates("epoch", keep="last").set_index("epoch").sort_index()
 
 
 def section(curves: Curves, looks: Mapping[str, Look]) -> Section | None:

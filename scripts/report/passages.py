@@ -53,6 +53,7 @@ class Passage:
     input: Audio
     target: Audio
     outputs: dict[str, Audio] = field(default_factory=dict)  # by the model's label
+    failed: dict[str, str] = field(default_factory=dict)  # why a model has no output, by its label
 
 
 def title(place: Place) -> str:
@@ -121,18 +122,33 @@ def span(recording: Recording, start: int, stop: int) -> Segment:
 
 
 def output(net: Net, place: Place, device: torch.device | str = "cpu") -> Audio:
-    """What a network makes of the input there, with the recording around it as context; mean of the channels."""
+    """What a network makes of the input there, with the recording around it as context; mean of the channels.
+
+    Raises:
+        ValueError: if it is not as long as the place, or not finite.
+    """
     before, after = net.context
     segment = span(place.recording, place.start - before, place.start + place.frames + after)
     rendered, _ = render(net.to(device), segment, device)
-    return rendered[0].cpu().double().mean(dim=0).numpy()
+    heard = rendered[0].cpu().double().mean(dim=0).numpy()
+    if heard.shape != (place.frames,):
+        raise ValueError(f"the network returned {len(heard)} samples for {place.frames}")
+    if bad := int((~np.isfinite(heard)).sum()):
+        raise ValueError(f"the network returned {bad} samples that are not finite")
+    return heard
 
 
 def hear(place: Place, nets: Mapping[str, Net], device: torch.device | str = "cpu") -> Passage:
-    """All signals at a place."""
+    """All signals at a place; a model that fails there has no output, and the reason is kept."""
     segment = span(place.recording, place.start, place.start + place.frames)
     sound, processed = (signal.double().mean(dim=0).numpy() for signal in (segment.input, segment.target))
-    return Passage(place, sound, processed, {label: output(net, place, device) for label, net in nets.items()})
+    passage = Passage(place, sound, processed)
+    for label, net in nets.items():
+        try:
+            passage.outputs[label] = output(net, place, device)
+        except ValueError as error:
+            passage.failed[label] = str(error)
+    return passage
 
 
 def worst_part(whole: Passage, seconds: float) -> Passage:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from scripts.gain import gain_reduction_trace
-from scripts.report.charts import WIDE, Canvas, Chart, Section, thinned
+from scripts.report.charts import BEYOND_DB, WIDE, Canvas, Chart, Section, bounds, thinned
 from scripts.report.colours import TARGET, Look
 from scripts.report.passages import Passage, title
 
@@ -38,16 +38,18 @@ def _figure(name: str, passage: Passage, looks: Mapping[str, Look]) -> Chart:
     rows = math.ceil(len(traces) / columns)
     size = (WIDE, 0.4 + 2.6 * rows)
     canvas = Canvas(name, 2 * rows, columns, size, sharex=True, height_ratios=[2.4, 1] * rows)
-    highest = np.nanmax([target, *traces.values()]) if np.isfinite(target).any() else 1.0
-    lowest = np.nanmin([target, *traces.values()]) if np.isfinite(target).any() else 0.0
-    error = max(1.0, *(_typical(trace - target) for trace in traces.values()))
+    nearby = bounds(target, BEYOND_DB)
+    shown = {model: np.clip(trace, *nearby) for model, trace in traces.items()}
+    highest = np.nanmax([target, *shown.values()]) if np.isfinite(target).any() else 1.0
+    lowest = np.nanmin([target, *shown.values()]) if np.isfinite(target).any() else 0.0
+    error = min(BEYOND_DB, max(1.0, *(_typical(trace - target) for trace in traces.values())))
     for number, (model, trace) in enumerate(traces.items()):
         row, column = divmod(number, columns)
         upper = canvas.panels[2 * row * columns + column]
         lower = canvas.panels[(2 * row + 1) * columns + column]
         ink = canvas.ink(looks[model])
         upper.plot(*thinned(times, target, POINTS), color=canvas.ink(TARGET), linewidth=2.2)
-        upper.plot(*thinned(times, trace, POINTS), color=ink, linewidth=1)
+        upper.plot(*thinned(times, shown[model], POINTS), color=ink, linewidth=1)
         lower.axhline(0, color=canvas.ink(TARGET), linewidth=1)
         lower.plot(*thinned(times, np.clip(trace - target, -error, error), POINTS), color=ink, linewidth=0.8)
         canvas.heading(upper, model, ink)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from models import run
 from models.net import Net
+from models.score_cache import digest, digest_files
 
 
 @dataclass(frozen=True)
@@ -21,23 +22,53 @@ class Trained:
     net: Net
 
 
-def folder_of(name: str, results: Path) -> Path:
-    """The folder of a run: as named, or else beside the results, as where a study was moved.
+def folder_of(item: Mapping[str, str], results: Path, checkpoint: str = "best") -> Path:
+    """The folder of a run: beside the results, as a study may have been moved, or else as named.
+
+    Where both are there, the first that holds the weights that were scored.
+
+    Args:
+        item: of `runs` in `evaluation.json`
 
     Raises:
         RunError: if neither is there.
     """
-    for folder in (Path(name), results.absolute().parent / Path(name).name):
-        if folder.is_dir():
-            return folder
-    raise run.RunError(f"{name}: the folder is gone")
+    places = (results.absolute().parent / Path(item["run"]).name, Path(item["run"]))
+    found = [folder for folder in places if folder.is_dir()]
+    if not found:
+        raise run.RunError(f"{item['run']}: the folder is gone")
+    return next((folder for folder in found if _is_as_scored(folder, item, checkpoint)), found[0])
+
+
+def load_net(item: Mapping[str, str], results: Path, checkpoint: str = "best") -> Net:
+    """The network of a run, as it was scored.
+
+    Raises:
+        RunError: if it cannot be loaded, or holds other weights than those that were scored.
+    """
+    folder = folder_of(item, results, checkpoint)
+    net = run.load_net(folder, checkpoint)
+    if not _is_as_scored(folder, item, checkpoint):
+        raise run.RunError(f"{folder}: has been trained further since it was scored: evaluate again")
+    return net
+
+
+def _is_as_scored(folder: Path, item: Mapping[str, str], checkpoint: str) -> bool:
+    """Whether a folder holds the weights that were scored; an evaluation that does not know them takes any."""
+    if not item.get("weights"):
+        return True
+    try:
+        model = run.read_config(folder).get("model")
+        return digest(digest_files([run.checkpoint_file(folder, checkpoint)]), model) == item["weights"]
+    except (run.RunError, OSError):
+        return False
 
 
 def load(runs: Sequence[Mapping[str, str]], results: Path, checkpoint: str = "best") -> tuple[list[Trained], list[str]]:
     """For each model its run of the smallest seed that can be loaded.
 
     Args:
-        runs: of `evaluation.json`: run, model, loss, seed
+        runs: of `evaluation.json`: run, model, loss, seed, and weights if it knows them
         results: the folder of the evaluation
         checkpoint: "best" or "last"
 
@@ -51,7 +82,7 @@ def load(runs: Sequence[Mapping[str, str]], results: Path, checkpoint: str = "be
     for label, of_model in by_model.items():
         for item in sorted(of_model, key=lambda item: (_number(item["seed"]), item["run"])):
             try:
-                net = run.load_net(folder_of(item["run"], results), checkpoint)
+                net = load_net(item, results, checkpoint)
             except run.RunError as error:
                 notes.append(f"{item['run']} can be neither heard nor measured: {error}.")
                 continue
