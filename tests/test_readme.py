@@ -36,13 +36,3 @@ def test_training_commands_compose(command: str) -> None:
     )
     assert shown.returncode == 0, shown.stderr
     assert "auraloss." in shown.stdout
-
-
-@pytest.mark.parametrize("module", sorted(set(re.findall(r"-m (scripts\.\w+)", README))))
-def test_scripts_exist(module: str) -> None:
-    assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
-
-
-@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
-def test_links_lead_somewhere(link: str) -> None:
-    assert (ROOT / link).exists()
