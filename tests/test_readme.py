@@ -1,11 +1,11 @@
 """What the README tells a reader to type exists."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import Entry
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,12 +27,10 @@ def test_make_targets_exist(target: str) -> None:
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("python train.py")])
-def test_training_commands_compose(command: str) -> None:
+def test_training_commands_compose(command: str, entry: Entry) -> None:
     """`--cfg job` composes what would run, and runs nothing."""
     arguments = [argument for argument in command.split()[2:] if argument != "-m"]
     single = [argument.split(",")[0] for argument in arguments]
-    shown = subprocess.run(
-        [sys.executable, "train.py", "--cfg", "job", *single], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert shown.returncode == 0, shown.stderr
-    assert "auraloss." in shown.stdout
+    shown = entry("train.py", "--cfg", "job", *single)
+    assert shown.code == 0, shown.err
+    assert "auraloss." in shown.out
