@@ -30,9 +30,9 @@ from models.net import Net
 from models.scoring import Score, render, score
 from models.tcn import TCN
 from scripts.benchmark_losses import line, number, peak_bytes, rule
+from scripts.score_runs import SHORTEST
 
 SAMPLE_RATE = 44_100  # Hz, of made-up audio
-SHORTEST = 65_536  # samples, as in evaluate.py
 CONVENTIONS = ("standard", "paper2020", "further")
 NETS = {"small": 8, "paper": 32}  # channels
 COLUMNS = ("network", "bare s", "with scoring s", "scoring costs", "quartiles")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from markupsafe import Markup
 from models import run
 from models.net import Net
 from scripts import findings, scores, table, table_html
-from scripts.report import by_setting, charts, heard, learning, made_of, trained
+from scripts.report import by_setting, heard, learning, made_of, trained
 from scripts.report.colours import ANCHOR, INPUT, TARGET, looks
 from scripts.scores import Evaluation
 from scripts.table_legend import legend
@@ -32,13 +31,7 @@ def write(folder: Path) -> Path:
         ValueError: if the folder does not hold the results of evaluate.py.
     """
     page = Path(folder) / PAGE
-    text = render(context(Path(folder)))
-    part = page.with_name(f".{page.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(page)
-    finally:
-        part.unlink(missing_ok=True)
+    run.replace_file(page, render(context(Path(folder))))
     return page
 
 
@@ -55,7 +48,7 @@ def render(context: Mapping[str, Any]) -> str:
     files = sorted(
         HERE.glob("js/*.js"), key=lambda file: (file.name == "main.js", file.name)
     )  # main.js starts the others
-    styles = (HERE / "style.css").read_text(encoding="utf-8") + charts.STYLES
+    styles = (HERE / "style.css").read_text(encoding="utf-8")
     scripts = [file.read_text(encoding="utf-8").replace("</script", r"<\/script") for file in files]
     return environment.get_template("page.html.j2").render(
         **context, styles=Markup(styles), scripts=[Markup(script) for script in scripts]

@@ -31,12 +31,6 @@ BEYOND_DB = (
 POINTS = 600  # of a line: more than such a figure shows
 DECIMALS = 1  # of a coordinate; a figure is some 400 units wide
 
-STYLES = """
-.figures figure:has(.wide) { grid-column: 1 / -1; }
-.drawing .chart { width: 100%; min-width: 24rem; max-width: none; }
-.drawing .wide { min-width: 44rem; }
-"""  # of the page, for the figures; on a narrow screen they scroll
-
 _TEXT = "#010203"  # stands for currentColor
 _STYLE = {
     "svg.fonttype": "none",
