@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+
+State = tuple[Tensor, ...]
+"""What a network remembers of the signal so far; of the same shapes after every step."""
 
 
 class Net(nn.Module):
     """A network without padding: ``forward(x, controls)`` turns T samples into T − receptive_field + 1.
 
+    A signal of any length goes through it in blocks with `start` and `step`. They work for every network, by running it
+    over the last ``receptive_field − 1`` samples again; a network that knows better overrides both.
+
     Shape:
         x ``(B, in_channels, T)``, controls ``(B, controls)`` → ``(B, out_channels, T − receptive_field + 1)``.
     """
+
+    in_channels: int = 1
+    """Channels of the input signal."""
 
     receptive_field: int
     """Input samples on which an output sample depends."""
@@ -30,3 +40,22 @@ class Net(nn.Module):
         """
         before, after = self.context
         return signal[..., before : signal.shape[-1] - after]
+
+    def start(self, controls: Tensor) -> State:
+        """The state after endless silence, at these controls ``(B, controls)``."""
+        silence = torch.zeros(len(controls), self.in_channels, self.receptive_field - 1)
+        return (silence.to(controls),)
+
+    def step(self, block: Tensor, state: State, controls: Tensor) -> tuple[Tensor, State]:
+        """The output for a block of new samples, and the next state.
+
+        The newest output sample belongs to the input sample that came `lookahead` samples before the newest. Steps over
+        a signal and `lookahead` zeros after it therefore give `lookahead` samples that belong to the silence before,
+        and then what ``forward`` gives for the signal with zeros on both sides.
+
+        Shape:
+            block ``(B, in_channels, n)``, controls ``(B, controls)`` → ``(B, out_channels, n)``, for any n ≥ 1.
+        """
+        (history,) = state
+        joined = torch.cat((history, block), dim=-1)
+        return self(joined, controls), (joined[..., block.shape[-1] :],)

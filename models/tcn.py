@@ -25,9 +25,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from models.conv import dilated_conv1d
-from models.net import Net
+from models.net import Net, State
 
 # Width of the layers through which the controls pass, as in the released model.
 CONDITIONING = (32, 64, 128)
@@ -190,6 +191,38 @@ class TCN(Net):
             skip = x[..., before : before + samples]
             total = skip if total is None else total + skip
         return torch.tanh(self.mix(total))
+
+    def start(self, controls: Tensor) -> State:
+        """The state after endless silence: of each block its last input samples, and the sum of the outputs before it.
+
+        A block looks ahead by some samples, by which the sum has to wait for it. What waits is mixed already, and thus
+        has the output's channels instead of the blocks'.
+        """
+        condition = self.conditioning(controls) if self.conditioning is not None else controls
+        x = controls.new_zeros(len(controls), self.in_channels, 1)
+        total = controls.new_zeros(len(controls), self.mix.out_channels, 1)
+        state = []
+        block: Any
+        for block in self.blocks:
+            state += [x.repeat(1, 1, block.span), total.repeat(1, 1, block.lookahead)]
+            x = block(x.expand(-1, -1, block.span + 1), condition)
+            total = total + F.conv1d(x, self.mix.weight)
+        return tuple(state)
+
+    def step(self, block: Tensor, state: State, controls: Tensor) -> tuple[Tensor, State]:
+        """Each block meets its new input samples once; see `Net.step`."""
+        condition = self.conditioning(controls) if self.conditioning is not None else controls
+        samples = block.shape[-1]
+        x, total = block, block.new_zeros(block.shape[0], self.mix.out_channels, samples)
+        after = []
+        stage: Any
+        for stage, history, waiting in zip(self.blocks, state[::2], state[1::2], strict=True):
+            x = torch.cat((history, x), dim=-1)
+            total = torch.cat((waiting, total), dim=-1)
+            after += [x[..., samples:], total[..., samples:]]
+            x = stage(x, condition)
+            total = total[..., :samples] + F.conv1d(x, self.mix.weight)
+        return torch.tanh(total + self.mix.bias[:, None]), tuple(after)  # type: ignore[index]
 
     @torch.no_grad()
     def _start_as_identity(self) -> None:
