@@ -27,7 +27,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.conv import dilated_conv1d
+from models.conv import dilated_conv1d, pad_rows
+from models.fused import FusedBlock, Layout
 from models.net import Net, State
 
 # Width of the layers through which the controls pass, as in the released model.
@@ -59,6 +60,21 @@ class FiLM(nn.Module):
         scale, shift = self.modulation(condition).unsqueeze(-1).chunk(2, dim=1)
         return torch.addcmul(shift, x, scale)
 
+    def scale_and_shift(self, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each item and channel, ``(B, channels)`` each."""
+        if self.modulation is None:
+            return self.norm.weight.expand(len(condition), -1), self.norm.bias.expand(len(condition), -1)
+        scale, shift = self.modulation(condition).chunk(2, dim=1)
+        return scale, shift
+
+    @torch.no_grad()
+    def observe(self, mean: Tensor, variance: Tensor, number: int) -> None:
+        """Takes the moments of a batch into the running ones, as batch norm does: the variance as an unbiased one."""
+        norm: Any = self.norm
+        norm.num_batches_tracked += 1
+        norm.running_mean.lerp_(mean, norm.momentum)
+        norm.running_var.lerp_(variance * (number / max(number - 1, 1)), norm.momentum)
+
 
 class TCNBlock(nn.Module):
     """Dilated convolution → FiLM → PReLU, plus the block's input through a 1×1 convolution.
@@ -83,7 +99,7 @@ class TCNBlock(nn.Module):
         self.dilation = dilation
         self.span = (kernel_size - 1) * dilation
         self.lookahead = 0 if causal else self.span // 2
-        # Holds the weight and its initialisation; `forward` convolves with the faster function.
+        # Holds the weight and its initialisation; it is never called.
         self.conv = nn.Conv1d(in_channels, out_channels, kernel_size, dilation=dilation, bias=False)
         self.film = FiLM(out_channels, condition)
         self.activation = nn.PReLU(out_channels)
@@ -98,6 +114,24 @@ class TCNBlock(nn.Module):
         if kept.shape[1] in (1, y.shape[1]):  # then the 1×1 convolution is a gain for each channel, and cheaper as such
             return torch.addcmul(y, kept, self.residual.weight.view(1, -1, 1))
         return y + self.residual(kept)
+
+    def rows_needed(self, samples: int) -> int:
+        """Rows that an input of so many samples has to have for `fused`."""
+        return pad_rows(samples - self.span, self.dilation) + self.span
+
+    def fused(
+        self, x: Tensor, condition: Tensor, mix: Tensor, layout: Layout, recompute: bool
+    ) -> tuple[Tensor, Tensor]:
+        """The block's output, and its share of the network's; see `models.fused`."""
+        norm, gain = self.film.norm, self.residual.weight[..., 0]
+        of_each = x.shape[-1] == len(gain)  # channel its own: a gain instead of a matrix
+        residual = gain[:, 0] if of_each else torch.block_diag(*gain.chunk(self.residual.groups)).T
+        signals = (x, self.conv.weight, *self.film.scale_and_shift(condition), self.activation.weight, residual, mix)
+        moments = (None, None) if self.training else (norm.running_mean, norm.running_var)
+        out, share, mean, variance = FusedBlock.apply(*signals, *moments, norm.eps, layout, recompute)
+        if self.training:
+            self.film.observe(mean, variance, len(x) * layout.samples)
+        return out, share
 
 
 class TCN(Net):
@@ -129,6 +163,9 @@ class TCN(Net):
         >>> net(torch.zeros(1, 1, 100), torch.zeros(1, 2)).shape
         torch.Size([1, 1, 94])
     """
+
+    recompute = False
+    """If true, training on a CPU keeps half as much for the backward pass, and computes every convolution once more."""
 
     def __init__(
         self,
@@ -181,6 +218,13 @@ class TCN(Net):
     def forward(self, x: Tensor, controls: Tensor) -> Tensor:
         self._check(x, controls)
         condition = self.conditioning(controls) if self.conditioning is not None else controls
+        # The plain modules leave room to autocast and to compilers.
+        plain = x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling()
+        mixed = self._plain(x, condition) if plain else self._fused(x, condition)
+        return torch.tanh(mixed + self.mix.bias[:, None])  # type: ignore[index]
+
+    def _plain(self, x: Tensor, condition: Tensor) -> Tensor:
+        """The mixed sum of all blocks' outputs."""
         samples = x.shape[-1] - self.receptive_field + 1
         before = self.context[0]  # samples that the blocks still to come take from the start
         total: Tensor | None = None
@@ -190,7 +234,25 @@ class TCN(Net):
             before -= block.span - block.lookahead
             skip = x[..., before : before + samples]
             total = skip if total is None else total + skip
-        return torch.tanh(self.mix(total))
+        return F.conv1d(total, self.mix.weight)  # type: ignore[arg-type]
+
+    def _fused(self, x: Tensor, condition: Tensor) -> Tensor:
+        """The same, faster on a CPU; see `models.fused`."""
+        samples, before, length = x.shape[-1] - self.receptive_field + 1, self.context[0], x.shape[-1]
+        mix = self.mix.weight[..., 0].T
+        blocks: list[Any] = list(self.blocks)
+        rows = blocks[0].rows_needed(length)
+        x = F.pad(x, (0, rows - length)).transpose(1, 2).contiguous()
+        total: Any = 0
+        for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+            start, length = block.span - block.lookahead, length - block.span
+            before -= start
+            rows = following.rows_needed(length) if following is not None else length
+            skip = slice(before, before + samples)
+            layout = Layout(block.dilation, block.span, start, length, rows, skip)
+            x, share = block.fused(x, condition, mix, layout, self.recompute)
+            total = total + share
+        return total.transpose(1, 2)
 
     def start(self, controls: Tensor) -> State:
         """The state after endless silence: of each block its last input samples, and the sum of the outputs before it.
