@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 IMAGE_DILATION = 16  # from here on the convolution of an image of `dilation` columns is the faster one (measured)
-NARROW = 4  # input channels up to which a matrix product with the unfolded signal is the faster one (measured)
-PART = 1024  # rows of a part in the gradient of the weight: 128 KB of 32 channels
+NARROW = 8  # input channels up to which a product with the unfolded signal is the faster one (measured)
+PART = 2**15  # numbers in a part of a signal in the gradient of the weight, 128 KB
 
 
 def pad_rows(samples: int, dilation: int) -> int:
@@ -40,8 +40,9 @@ def correlate(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
     batch, rows, channels = x.shape
     outputs, _, taps = weight.shape
     frames = rows - (taps - 1) * dilation
-    if channels <= NARROW:
-        return _unfolded(x, frames, taps, dilation) @ weight.permute(2, 1, 0).reshape(-1, outputs)
+    if channels < NARROW:
+        unfolded = _met(x, frames, taps, dilation).reshape(batch, frames, -1)
+        return unfolded @ weight.permute(2, 1, 0).reshape(-1, outputs)
     if dilation >= IMAGE_DILATION and rows % dilation == 0:
         image, kernel, apart = x.view(batch, -1, dilation, channels), weight.unsqueeze(-1), (1, 1)
     else:
@@ -49,15 +50,6 @@ def correlate(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
     kernel = kernel.contiguous(memory_format=torch.channels_last)
     y = F.conv2d(image.permute(0, 3, 1, 2), kernel, dilation=apart)
     return y.permute(0, 2, 3, 1).reshape(batch, frames, outputs)
-
-
-def _unfolded(x: Tensor, frames: int, taps: int, dilation: int) -> Tensor:
-    """In each row the samples that the taps meet there: ``(B, frames, taps · I)``."""
-    batch, _, channels = x.shape
-    met = x.as_strided(
-        (batch, frames, taps, channels), (x.stride(0), channels, dilation * channels, 1), x.storage_offset()
-    )
-    return met.reshape(batch, frames, taps * channels)
 
 
 def reversed_kernel(weight: Tensor) -> Tensor:
@@ -72,17 +64,24 @@ def weight_gradient(x: Tensor, grad: Tensor, taps: int, dilation: int) -> Tensor
         x ``(B, ≥ T + (taps − 1) · dilation, I)`` and grad ``(B, T, O)``, rows contiguous → ``(O, I, taps)``.
     """
     (batch, frames, outputs), channels = grad.shape, x.shape[-1]
-    if channels <= NARROW:
-        products = torch.bmm(grad.transpose(1, 2), _unfolded(x, frames, taps, dilation))
-        return products.sum(0).view(outputs, taps, channels).transpose(1, 2)
-    total = x.new_zeros(taps, channels, outputs)
+    total = x.new_zeros(outputs, taps * channels) if channels <= NARROW else x.new_zeros(taps, channels, outputs)
+    length = max(PART // channels, 1)
     for item in range(batch):
-        for start in range(0, frames, PART):
-            part = grad[item, start : start + PART]
-            first = x.storage_offset() + item * x.stride(0) + start * channels
-            met = x.as_strided((taps, channels, len(part)), (dilation * channels, 1, channels), first)
-            total.baddbmm_(met, part.expand(taps, -1, -1))
-    return total.permute(2, 1, 0)
+        for start in range(0, frames, length):
+            part = grad[item, start : start + length]
+            met = _met(x[item, start:], len(part), taps, dilation)
+            if channels <= NARROW:
+                total.addmm_(part.T, met.reshape(len(part), -1))
+            else:
+                total.baddbmm_(met.permute(1, 2, 0), part.expand(taps, -1, -1))
+    return total.view(outputs, taps, channels).transpose(1, 2) if channels <= NARROW else total.permute(2, 1, 0)
+
+
+def _met(x: Tensor, frames: int, taps: int, dilation: int) -> Tensor:
+    """What the taps meet, as a view of the signal: ``(…, T, I)`` → ``(…, frames, taps, I)``."""
+    *batch, _, channels = x.shape
+    strides = (*x.stride()[:-2], channels, dilation * channels, 1)
+    return x.as_strided((*batch, frames, taps, channels), strides, x.storage_offset())
 
 
 class _DilatedConv1d(torch.autograd.Function):
