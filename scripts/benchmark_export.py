@@ -28,7 +28,8 @@ BLOCKS = (64, 128, 512, 2048, 4096)  # samples
 COLUMNS = ("block", "ONNX Runtime, of real time", "PyTorch, of real time", "times as fast", "quartiles")
 CONTROLS = (0.0, 0.5)
 
-Step = Callable[[], object]
+Step = Callable[[], Any]
+"""Runs the next block; returns the output."""
 
 
 def onnx_step(model: bytes, samples: int) -> Step:
@@ -50,9 +51,10 @@ def onnx_step(model: bytes, samples: int) -> Step:
             binding.bind_ortvalue_output(part.name, bound)
         bindings.append(binding)
 
-    def step() -> None:
+    def step() -> Any:
         session.run_with_iobinding(bindings[0])
         bindings.reverse()
+        return output
 
     return step
 
@@ -63,8 +65,9 @@ def torch_step(net: Net, samples: int) -> Step:
     state: list[Any] = [net.start(controls)]
 
     @torch.inference_mode()
-    def step() -> None:
-        _, state[0] = net.step(block, state[0], controls)
+    def step() -> Any:
+        output, state[0] = net.step(block, state[0], controls)
+        return output
 
     return step
 

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from data import audio
 from models import run
 from models.net import Net
+from scripts import benchmark_export
 from scripts.export import __main__ as command
 from scripts.export import describe, folder, graphs, replay
 from scripts.export.replay import Array, Pair, Runner
@@ -169,6 +170,20 @@ def test_the_papers_network_over_a_minute(causal: bool, tmp_path: Path) -> None:
     np.testing.assert_allclose(output, reference, rtol=0, atol=1e-5)
     (output,) = replay.onnx_runner(tmp_path / "out" / "whole.onnx")(pair.input[None], np.array([(0, 0.6)], np.float32))
     np.testing.assert_allclose(output[0], pair.output, rtol=0, atol=1e-5)
+
+
+def test_the_benchmark_measures_the_same_computation_twice(export: Path) -> None:
+    exported = benchmark_export.onnx_step((export / "step.onnx").read_bytes(), 64)
+    eager = benchmark_export.torch_step(export_runs.trained(export_runs.SMALL), 64)
+    exported(), eager()  # one starts from zeros, the other after silence: the first block differs
+    for _ in range(3):
+        np.testing.assert_allclose(exported().numpy(), eager().numpy(), rtol=0, atol=1e-6)
+
+
+def test_a_row_of_the_benchmark() -> None:
+    """441 samples are 10 ms: 5 ms are half of real time, 20 ms twice of it."""
+    cells = benchmark_export.cells(441, [(0.005, 0.020), (0.004, 0.020), (0.008, 0.024)])
+    assert cells == ["441", "0.500", "2.00", "4.00", "3.50–4.50"]
 
 
 # What the graphs are made of

@@ -103,12 +103,12 @@ def _verify(
 
 
 def _check_packages(formats: Sequence[str]) -> None:
-    missing = [library for name in formats for library in LIBRARIES[name] if importlib.util.find_spec(library) is None]
-    if missing:
-        raise ValueError(
-            f"the format {formats[0]} needs {', '.join(missing)}: pip install -c constraints.txt -e '.[study]', "
-            "or pass --format torch"
-        )
+    for name in formats:
+        if missing := [library for library in LIBRARIES[name] if importlib.util.find_spec(library) is None]:
+            raise ValueError(
+                f"the format {name} needs {', '.join(missing)}: pip install -c constraints.txt -e '.[study]', "
+                "or pass --format torch"
+            )
 
 
 def _check_free(out: Path) -> None:
