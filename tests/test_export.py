@@ -153,23 +153,20 @@ def test_the_recordings_are_the_networks(export: Path, about: dict[str, Any]) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("causal", [False, True])
 def test_the_papers_network_over_a_minute(causal: bool, tmp_path: Path) -> None:
-    model = PAPER | {"causal": causal}
-    about = folder.write(export_runs.make(tmp_path / "run", model), tmp_path / "out", seconds=12)
+    """Four seconds again and again: but for the first and the last time, all outputs are the same."""
+    model, out = PAPER | {"causal": causal}, tmp_path / "out"
+    about = folder.write(export_runs.make(tmp_path / "run", model), out, seconds=6)
     assert about["latency"] == (0 if causal else 7161)
     net = export_runs.trained(model)
-    count = sum(parameter.numel() for parameter in net.parameters())
-    pair = minute(net, 10)
-    long = Pair("long", np.tile(pair.input, 6), np.empty(0), pair.controls)
-    reference = replay.stream(
-        replay.torch_runner(torch.export.load(tmp_path / "out" / "step.pt2")), about, long, sizes()
-    )
-    np.testing.assert_allclose(reference[:, :400_000], pair.output[:, :400_000], rtol=0, atol=1e-5)
     for file in ("step.onnx", "whole.onnx"):
-        assert (tmp_path / "out" / file).stat().st_size < 4 * count + 60_000
-    output = replay.stream(replay.onnx_runner(tmp_path / "out" / "step.onnx"), about, long, sizes())
-    np.testing.assert_allclose(output, reference, rtol=0, atol=1e-5)
-    (output,) = replay.onnx_runner(tmp_path / "out" / "whole.onnx")(pair.input[None], np.array([(0, 0.6)], np.float32))
-    np.testing.assert_allclose(output[0], pair.output, rtol=0, atol=1e-5)
+        assert (out / file).stat().st_size < 4 * sum(parameter.numel() for parameter in net.parameters()) + 40_000
+    pair = minute(net, 4)
+    at_once = replay.onnx_runner(out / "whole.onnx")(pair.input[None], np.array([pair.controls[0][1]], np.float32))
+    np.testing.assert_allclose(at_once[0][0], pair.output, rtol=0, atol=1e-5)
+    first, middle, last = np.split(whole(net, np.tile(pair.input, 3), pair.controls[0][1]), 3, axis=1)
+    long = Pair("long", np.tile(pair.input, 15), np.concatenate([first, *[middle] * 13, last], axis=1), pair.controls)
+    output = replay.stream(replay.onnx_runner(out / "step.onnx"), about, long, sizes())
+    np.testing.assert_allclose(output, long.output, rtol=0, atol=1e-5)
 
 
 def test_the_benchmark_measures_the_same_computation_twice(export: Path) -> None:
