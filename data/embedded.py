@@ -23,6 +23,7 @@ from data import audio, signaltrain
 from data.la2a import la2a
 from data.synthesis import programme
 
+CONTROLS = signaltrain.CONTROLS
 FORMAT = 2  # to be raised whenever the same options give other samples
 SETTINGS_FILE = "dataset.json"
 

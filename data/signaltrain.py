@@ -35,6 +35,23 @@ _SHOWN = 10  # problems spelled out in one error
 _SCAN_FRAMES = 1 << 20  # samples read at a time while looking for NaN
 
 
+class Control(NamedTuple):
+    """A control of a device, in the numbers that a network is given."""
+
+    name: str
+    lowest: float
+    highest: float
+    step: float | None  # between neighbouring values; None for any value of the range
+    meaning: str
+
+
+# In the order of `Recording.controls`. Another data set's module declares its own under this name.
+CONTROLS = (
+    Control("switch", 0, 1, 1, "0 compress, 1 limit"),
+    Control("peak_reduction", 0, 1, None, "the knob's 0 … 100, divided by 100"),
+)
+
+
 @dataclass(frozen=True)
 class Recording:
     """A pair of files: what went into the device, and what came out of it at one setting."""
@@ -46,7 +63,7 @@ class Recording:
     frames: int  # samples per channel, the same in both files
     sample_rate: int  # Hz
     channels: int
-    controls: tuple[float, ...]  # (switch 0/1, peak reduction / 100)
+    controls: tuple[float, ...]  # for the LA-2A (switch 0/1, peak reduction / 100), see CONTROLS
     setting: str  # as in the file's name, for instance "0__65"
 
     @property

@@ -1,0 +1,125 @@
+"""What an export says of itself: ``model.json``, and the metadata of its graphs."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import math
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import data
+from data.signaltrain import Control
+from models import run
+from models.net import Net
+from scripts import candidates, held_out, scores
+from scripts.export.graphs import held, state_names
+
+FORMAT = 1  # of model.json
+LIBRARIES = {"onnx": ("torch", "onnx", "onnxscript", "onnxruntime"), "torch": ("torch",)}
+WARM_UP = (
+    "The state after silence, at given controls: from a state of zeros, one step with a block of receptive_field - 1 "
+    "zeros at these controls (or several that add up to it); its output is dropped. Then the first `latency` samples "
+    "of output belong to the time before the input; feed `latency` zeros at the end to get the last ones."
+)
+
+
+def describe(folder: Path, checkpoint: str, net: Net, formats: Sequence[str]) -> dict[str, Any]:
+    """The description of a run's network, of plain values.
+
+    Raises:
+        RunError: if the run does not tell its sample rate, or has other channels than its network.
+    """
+    config = run.read_config(folder)
+    source = held_out.trained_on(folder, config)
+    if source.channels != net.in_channels:
+        raise run.RunError(
+            f"{folder / 'config.yaml'}: its data has {source.channels} channel(s), its network {net.in_channels}"
+        )
+    status = run.read_status(folder)
+    controls = controls_of(config, net)
+    silence = torch.zeros(1, len(controls))
+    state = held(net.start(silence))
+    with torch.inference_mode():
+        output = net(torch.zeros(1, net.in_channels, net.receptive_field), silence)
+    return {
+        "format": FORMAT,
+        "name": f"{folder.resolve().parent.name}/{folder.resolve().name}",
+        "checkpoint": checkpoint,
+        "checkpoint_sha256": hashlib.sha256(run.checkpoint_file(folder, checkpoint).read_bytes()).hexdigest(),
+        "sample_rate": source.sample_rate,
+        "in_channels": net.in_channels,
+        "out_channels": output.shape[1],
+        "receptive_field": net.receptive_field,
+        "latency": net.lookahead,
+        "controls": [control._asdict() for control in controls],
+        "state": [
+            {"input": name, "output": after, "shape": list(part.shape)}
+            for name, after, part in zip(*state_names(len(state)), state, strict=True)
+        ],
+        "warm_up": WARM_UP,
+        "scores": scores_of(folder, checkpoint),
+        "training": {key: value for key, value in status.items() if key in ("state", "epochs", "steps", "seconds")},
+        "config": _without_folders(config),
+        "versions": {"python": platform.python_version()}
+        | {library: version(library) for name in formats for library in LIBRARIES[name]},
+    }
+
+
+def controls_of(config: Mapping[str, Any], net: Net) -> tuple[Control, ...]:
+    """The controls of a run's network.
+
+    Names and ranges are those that the module of its recordings in data/ declares as ``CONTROLS``; where there are
+    none, or not as many, they are numbered, from 0 to 1.
+    """
+    section = config.get("data")
+    recordings = section.get("recordings") if isinstance(section, dict) else None
+    target = recordings.get("_target_") if isinstance(recordings, dict) else None
+    name = re.fullmatch(r"data\.([a-z][a-z0-9_]*)\.recordings", target) if isinstance(target, str) else None
+    declared: tuple[Control, ...] = ()
+    if name and (Path(data.__path__[0]) / f"{name[1]}.py").is_file():  # a run, also a stranger's, names nothing else
+        declared = getattr(importlib.import_module(f"data.{name[1]}"), "CONTROLS", ())
+    count = getattr(net, "controls", len(declared))
+    if count == len(declared):
+        return declared
+    return tuple(Control(f"control_{n + 1}", 0, 1, None, "not declared") for n in range(count))
+
+
+def scores_of(folder: Path, checkpoint: str) -> dict[str, Any] | None:
+    """The mean scores of a checkpoint by convention and metric, as evaluate.py wrote them into the study's results.
+
+    Each part of the audio weighs as many samples as it has. None if this checkpoint is not among what was scored there.
+    """
+    weights = candidates.candidate(folder, checkpoint, source_needed=False).weights
+    try:
+        found = scores.read(folder.resolve().parent / "results")
+    except ValueError:
+        return None
+    names = [item.get("run") for item in found.info["runs"] if item.get("weights") == weights]
+    rows = found.rows[found.rows["run"].isin(names[:1])]
+    if rows.empty:
+        return None
+    means: dict[str, dict[str, float | None]] = {}
+    of_metric: Any = rows.groupby(["convention", "metric"], sort=False)
+    for (convention, metric), part in of_metric:
+        mean = float(np.average(part["value"], weights=part["samples"]))
+        means.setdefault(convention, {})[metric] = mean if math.isfinite(mean) else None
+    return {"data": Path(found.info["root"]).name, "metrics": found.info["metrics"], "means": means}
+
+
+def metadata(about: Mapping[str, Any]) -> dict[str, str]:
+    """The description as the text values of ONNX's metadata; lists and mappings as JSON."""
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in about.items()}
+
+
+def _without_folders(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration without the place of the data on the machine of training, as an export goes to others."""
+    return config | {"data": config["data"] | {"root": Path(config["data"]["root"]).name}}

@@ -1,0 +1,408 @@
+"""An export gives what the network gives, in other runtimes; it is complete and says what it is, or it is not there."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import soundfile
+import torch
+from torch.nn import functional as F
+
+from data import audio
+from models import run
+from models.net import Net
+from scripts import benchmark_export
+from scripts.export import __main__ as command
+from scripts.export import describe, folder, graphs, replay
+from scripts.export.replay import Array, Pair, Runner
+from tests import export_runs, made_scores
+
+CAUSAL = export_runs.SMALL | {"causal": True}
+PAPER = {"_target_": "models.tcn.TCN"}
+RATE = 44_100
+
+
+@pytest.fixture(scope="module")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_runs.make(tmp_path_factory.mktemp("runs") / "study" / "l1-seed1")
+
+
+@pytest.fixture(scope="module")
+def export(trained_run: Path) -> Path:
+    """What the command writes."""
+    command.main(["--run", str(trained_run), "--seconds", "6"])
+    return trained_run / "export"
+
+
+@pytest.fixture(scope="module")
+def about(export: Path) -> dict[str, Any]:
+    return dict(json.loads((export / "model.json").read_text(encoding="utf-8")))
+
+
+def sizes() -> Iterator[int]:
+    """Every kind of block."""
+    return chain([1] * 20, [64] * 50, [513] * 50, [4096] * 50, replay.random_sizes(1))
+
+
+def whole(net: Net, input: Array, controls: tuple[float, ...]) -> Array:
+    """The network over a signal with silence around it."""
+    with torch.inference_mode():
+        return net(F.pad(torch.from_numpy(input)[None], net.context), torch.tensor([controls]))[0].numpy()
+
+
+def minute(net: Net, seconds: float = 60) -> Pair:
+    """A pair at one setting; the output is that of `forward`."""
+    noise = np.random.default_rng(3).standard_normal((net.in_channels, round(seconds * RATE)))
+    input = (0.2 * noise).astype(np.float32)
+    pair = Pair("minute", input, whole(net, input, (0.0, 0.6)), [(0, (0.0, 0.6))])
+    assert 0.05 < pair.output.std() < 0.5  # else there were nothing to compare
+    assert np.abs(pair.output).max() < 0.99
+    return pair
+
+
+def runner(name: str, of: Path) -> Runner:
+    if name.endswith("onnx"):
+        return replay.onnx_runner(of / name)
+    with graphs.quiet():
+        return replay.torch_runner(torch.export.load(of / name))
+
+
+# What comes out
+
+
+@pytest.mark.parametrize(("file", "seconds"), [("step.onnx", 60), ("step.pt2", 10)])
+def test_blocks_of_any_size_give_the_networks_output(
+    file: str, seconds: float, export: Path, about: dict[str, Any]
+) -> None:
+    pair = minute(export_runs.trained(export_runs.SMALL), seconds)
+    output = replay.stream(runner(file, export), about, pair, sizes())
+    np.testing.assert_allclose(output, pair.output, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("file", ["whole.onnx", "whole.pt2"])
+def test_a_signal_of_any_length_gives_an_output_as_long(file: str, export: Path) -> None:
+    net, at_once = export_runs.trained(export_runs.SMALL), runner(file, export)
+    for samples in (1, 2, 6, 7, 13, 100_000):
+        input = (0.2 * np.random.default_rng(0).standard_normal((1, samples))).astype(np.float32)
+        (output,) = at_once(input[None], np.array([[1.0, 0.3]], np.float32))
+        np.testing.assert_allclose(output[0], whole(net, input, (1.0, 0.3)), rtol=0, atol=1e-5)
+
+
+@pytest.fixture
+def causal(tmp_path: Path) -> dict[str, Any]:
+    """The step of a causal network as ONNX, and what describes it."""
+    net = export_runs.trained(CAUSAL)
+    onnx.save(graphs.to_onnx(graphs.trace(net, 2)["step"]), tmp_path / "step.onnx")
+    return describe.describe(export_runs.make(tmp_path / "run", CAUSAL), "best", net, ["onnx"])
+
+
+def test_a_causal_networks_blocks_need_no_latency_and_no_empty_state(causal: dict[str, Any], tmp_path: Path) -> None:
+    assert causal["latency"] == 0
+    assert [part["shape"] for part in causal["state"]] == [[1, 1, 4], [1, 4, 8]]
+    pair = minute(export_runs.trained(CAUSAL), 10)
+    output = replay.stream(replay.onnx_runner(tmp_path / "step.onnx"), causal, pair, sizes())
+    np.testing.assert_allclose(output, pair.output, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("file", ["step.onnx", "step.pt2"])
+def test_the_warm_up_gives_the_state_after_silence(file: str, export: Path, about: dict[str, Any]) -> None:
+    """The first block's input is silent already, so that 12 − 4 samples would do here, and 7 do not."""
+    net, setting = export_runs.trained(export_runs.SMALL), np.array([[1.0, 0.2]], np.float32)
+    zeros = [np.zeros(part["shape"], np.float32) for part in about["state"]]
+    expected = [part.detach().numpy() for part in net.start(torch.from_numpy(setting))]
+    step = runner(file, export)
+    _, *state = step(np.zeros((1, 1, about["receptive_field"] - 1), np.float32), setting, *zeros)
+    for part, of_net in zip(state, expected, strict=True):
+        np.testing.assert_allclose(part, of_net, rtol=0, atol=1e-6)
+    _, *early = step(np.zeros((1, 1, 7), np.float32), setting, *zeros)
+    assert max(np.abs(a - b).max() for a, b in zip(early, expected, strict=True)) > 1e-3
+
+
+def test_the_recordings_are_the_networks(export: Path, about: dict[str, Any]) -> None:
+    """Away from a change of the controls by more than the receptive field, one setting holds for all that is heard."""
+    net = export_runs.trained(export_runs.SMALL)
+    lengths = []
+    for recording in about["recordings"]:
+        input, output = (audio.read(export / recording[key]) for key in ("input", "output"))
+        lengths.append(input.shape[-1] / RATE)
+        assert np.abs(input).max() > 0.5
+        starts = [change["sample"] for change in recording["controls"]]
+        for change, stop in zip(recording["controls"], [*starts[1:], input.shape[-1] + 6], strict=True):
+            span = slice(change["sample"] + 13 * (change["sample"] > 0), stop - 6)
+            expected = whole(net, input, tuple(change["values"]))
+            np.testing.assert_allclose(output[:, span], expected[:, span], rtol=0, atol=1e-5)
+    assert lengths == [6, 1]
+    assert [len(recording["controls"]) for recording in about["recordings"]] == [2, 1]
+    first, second = (change["values"] for change in about["recordings"][0]["controls"])
+    assert first[0] != second[0]
+    assert first[1] != second[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_papers_network_over_a_minute(causal: bool, tmp_path: Path) -> None:
+    """Four seconds again and again: but for the first and the last time, all outputs are the same."""
+    model, out = PAPER | {"causal": causal}, tmp_path / "out"
+    about = folder.write(export_runs.make(tmp_path / "run", model), out, seconds=6)
+    assert about["latency"] == (0 if causal else 7161)
+    net = export_runs.trained(model)
+    for file in ("step.onnx", "whole.onnx"):
+        assert (out / file).stat().st_size < 4 * sum(parameter.numel() for parameter in net.parameters()) + 40_000
+    pair = minute(net, 4)
+    at_once = replay.onnx_runner(out / "whole.onnx")(pair.input[None], np.array([pair.controls[0][1]], np.float32))
+    np.testing.assert_allclose(at_once[0][0], pair.output, rtol=0, atol=1e-5)
+    first, middle, last = np.split(whole(net, np.tile(pair.input, 3), pair.controls[0][1]), 3, axis=1)
+    long = Pair("long", np.tile(pair.input, 15), np.concatenate([first, *[middle] * 13, last], axis=1), pair.controls)
+    output = replay.stream(replay.onnx_runner(out / "step.onnx"), about, long, sizes())
+    np.testing.assert_allclose(output, long.output, rtol=0, atol=1e-5)
+
+
+def test_the_benchmark_measures_the_same_computation_twice(export: Path) -> None:
+    exported = benchmark_export.onnx_step((export / "step.onnx").read_bytes(), 64)
+    eager = benchmark_export.torch_step(export_runs.trained(export_runs.SMALL), 64)
+    exported(), eager()  # one starts from zeros, the other after silence: the first block differs
+    for _ in range(3):
+        np.testing.assert_allclose(exported().numpy(), eager().numpy(), rtol=0, atol=1e-6)
+
+
+def test_a_row_of_the_benchmark() -> None:
+    """441 samples are 10 ms: 5 ms are half of real time, 20 ms twice of it."""
+    cells = benchmark_export.cells(441, [(0.005, 0.020), (0.004, 0.020), (0.008, 0.024)])
+    assert cells == ["441", "0.500", "2.00", "4.00", "3.50–4.50"]
+
+
+# What the graphs are made of
+
+# Arithmetic, and what cuts and joins; none of them has a branch or a loop.
+OPERATORS = {
+    "step": {
+        "Conv",
+        "Gemm",
+        "PRelu",
+        "Add",
+        "Mul",
+        "Tanh",
+        "Concat",
+        "Slice",
+        "Split",
+        "Unsqueeze",
+        "Squeeze",
+        "Reshape",
+    }
+    | {"Shape", "ConstantOfShape", "Sub"},
+    "whole": {"Conv", "Gemm", "PRelu", "Add", "Mul", "Tanh", "Pad", "Slice", "Split", "Unsqueeze", "Squeeze", "Reshape"}
+    | {"Shape", "Sub"},
+}
+
+
+@pytest.mark.parametrize("name", ["step", "whole"])
+def test_graphs_are_plain(name: str, export: Path) -> None:
+    file = export / f"{name}.onnx"
+    model = onnx.load(file)
+    assert {node.op_type for node in model.graph.node} <= OPERATORS[name]
+    assert {node.domain for node in model.graph.node} == {""}
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
+    assert model.ir_version == 8
+    assert not model.functions
+    net = export_runs.trained(export_runs.SMALL)
+    metadata = sum(len(entry.value) for entry in model.metadata_props)
+    weights = 4 * sum(parameter.numel() for parameter in net.parameters())
+    assert file.stat().st_size < weights + metadata + 200 * len(model.graph.node)
+    dynamic = {d.dim_param for x in (*model.graph.input, *model.graph.output) for d in x.type.tensor_type.shape.dim}
+    assert dynamic == {"", "samples"}
+
+
+def test_files_name_no_folder_of_this_machine(export: Path) -> None:
+    for file in export.iterdir():
+        content = file.read_bytes()
+        for name in (b"site-packages", b"/somewhere", str(export.parent).encode(), str(Path.cwd()).encode()):
+            assert name not in content, f"{file.name} has {name!r}"
+
+
+# What it says of itself
+
+
+def test_the_description_is_beside_the_graphs_and_inside(
+    export: Path, trained_run: Path, about: dict[str, Any]
+) -> None:
+    assert {file.name for file in export.iterdir()} == {
+        *("step.onnx", "whole.onnx", "step.pt2", "whole.pt2", "model.json", "run_onnx.py"),
+        *("long_input.wav", "long_output.wav", "short_input.wav", "short_output.wav"),
+    }
+    assert about["name"] == "study/l1-seed1"
+    assert [about[key] for key in ("sample_rate", "in_channels", "out_channels")] == [44_100, 1, 1]
+    assert [about[key] for key in ("receptive_field", "latency")] == [13, 6]
+    assert [control["name"] for control in about["controls"]] == ["switch", "peak_reduction"]
+    assert about["state"][2] == {"input": "state_2", "output": "next_state_2", "shape": [1, 4, 8]}
+    assert about["scores"] is None
+    assert about["training"] == {"state": "finished", "epochs": 3}
+    assert about["config"]["model"] == export_runs.SMALL
+    assert about["config"]["data"]["root"] == "recordings"
+    assert about["versions"]["torch"] == version("torch")
+    for name in ("step", "whole"):
+        inside = {entry.key: entry.value for entry in onnx.load(export / f"{name}.onnx").metadata_props}
+        assert inside == describe.metadata(about)
+        extra = {"model.json": ""}
+        with graphs.quiet():
+            torch.export.load(export / f"{name}.pt2", extra_files=extra)
+        assert json.loads(extra["model.json"]) == about
+    checkpoint = trained_run / "checkpoints" / "best.ckpt"
+    done = subprocess.run(["sha256sum", checkpoint], capture_output=True, text=True, check=True)
+    assert about["checkpoint_sha256"] == done.stdout.split()[0]
+
+
+@pytest.mark.parametrize(
+    ("target", "count", "names"),
+    [
+        ("data.signaltrain.recordings", 2, ["switch", "peak_reduction"]),
+        ("data.embedded.recordings", 2, ["switch", "peak_reduction"]),
+        ("data.embedded.recordings", 3, ["control_1", "control_2", "control_3"]),
+        ("data.embedded.recordings", 0, []),
+        ("data.audio.recordings", 1, ["control_1"]),
+        ("data.missing.recordings", 1, ["control_1"]),
+        ("scripts.export.recordings", 2, ["control_1", "control_2"]),
+        (None, 1, ["control_1"]),
+    ],
+)
+def test_controls_are_those_that_the_data_set_declares(target: str | None, count: int, names: list[str]) -> None:
+    net = run.build_net(export_runs.SMALL | {"controls": count})
+    config = {"data": {"recordings": {"_target_": target}}}
+    assert [control.name for control in describe.controls_of(config, net)] == names
+    assert len(describe.controls_of({}, net)) == count
+
+
+def test_scores_are_those_of_this_checkpoint(tmp_path: Path) -> None:
+    folder_ = export_runs.make(tmp_path / "study" / "l1-seed1")
+    assert describe.scores_of(folder_, "best") is None
+    weights = describe.candidates.candidate(folder_, "best", source_needed=False).weights
+    rows = [
+        made_scores.row("l1", "ESR", 0.25, segment=0, samples=100),
+        made_scores.row("l1", "ESR", 1.0, segment=1, samples=300),
+        made_scores.row("l1", "L1", float("nan"), segment=0, samples=100),
+    ]
+    name = rows[0]["run"]
+    runs = [{"run": name, "weights": weights}]
+    (tmp_path / "study" / "results").mkdir()
+    made_scores.write(tmp_path / "study" / "results", rows, runs=runs)
+    found = describe.scores_of(folder_, "best")
+    assert found is not None
+    (means,) = found["means"].values()
+    assert means == {"ESR": pytest.approx((0.25 * 100 + 300) / 400), "L1": None}
+    export_runs.save(folder_, export_runs.trained(export_runs.SMALL, seed=5))  # trained further since
+    assert describe.scores_of(folder_, "best") is None
+
+
+# All or nothing
+
+
+def stamps(out: Path) -> dict[str, int]:
+    """When each file was written, by name."""
+    return {file.name: file.stat().st_mtime_ns for file in out.iterdir()}
+
+
+def leftovers(out: Path) -> list[str]:
+    return [file.name for file in out.parent.iterdir() if "partial" in file.name]
+
+
+def test_an_export_that_deviates_is_not_there(
+    trained_run: Path, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(export, out)
+    earlier = stamps(out)
+    traced = graphs.trace(export_runs.trained(export_runs.SMALL), 2)
+    monkeypatch.setattr(graphs, "trace", lambda net, controls: traced)
+    stream = replay.stream
+
+    def write() -> None:
+        folder.write(trained_run, out, formats=["torch"], seconds=0.6, tell=lambda line: None)
+
+    for change, told in ((2e-5, r"2\.0\de-05"), (np.nan, "nan")):
+        with monkeypatch.context() as patch:
+            patch.setattr(replay, "stream", lambda *arguments, by=change: stream(*arguments) + by)
+            with pytest.raises(ValueError, match=rf"torch: the replay .* deviates by {told} .* allowed is 1e-05"):
+                write()
+        assert stamps(out) == earlier
+        assert not leftovers(out)
+    write()
+    assert not stamps(out).keys() & {"step.onnx", "run_onnx.py"}
+    assert "step.pt2" in stamps(out)
+    assert not leftovers(out)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The message with which the command ends."""
+    with pytest.raises(SystemExit) as ended:
+        command.main(arguments)
+    assert isinstance(ended.value.code, str)
+    assert ended.value.code.startswith("error: ")
+    assert "Traceback" not in capsys.readouterr().err
+    return ended.value.code
+
+
+def test_what_cannot_be_exported_is_told_without_a_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = export_runs.make(tmp_path / "run")
+    assert "is" in refused(capsys, "--run", str(tmp_path / "none"))
+    assert "last.ckpt: missing" in refused(capsys, "--run", str(made), "--checkpoint", "last")
+    assert "must be > 0" in refused(capsys, "--run", str(made), "--seconds", "0")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("…")
+    assert "something else than an export" in refused(capsys, "--run", str(made), "--out", str(tmp_path / "mine"))
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(folder.importlib.util, "find_spec", lambda name: None if name == "onnxscript" else name)
+        assert "needs onnxscript: pip install" in refused(capsys, "--run", str(made))
+    net = export_runs.trained(export_runs.SMALL)
+    with torch.no_grad():
+        next(net.parameters()).fill_(float("nan"))
+    export_runs.save(made, net)
+    assert "not finite" in refused(capsys, "--run", str(made))
+    (made / "checkpoints" / "best.ckpt").write_bytes(b"no checkpoint")
+    assert "is damaged" in refused(capsys, "--run", str(made))
+    assert not (made / "export").exists()
+    assert not leftovers(made / "export")
+
+
+# The example beside the graphs
+
+
+@pytest.mark.parametrize(("frames", "channels"), [(50_001, 1), (5, 1), (9_000, 2)])
+def test_the_example_gives_the_networks_output(frames: int, channels: int, export: Path, tmp_path: Path) -> None:
+    input = (0.2 * np.random.default_rng(0).standard_normal((channels, frames))).astype(np.float32)
+    soundfile.write(tmp_path / "in.wav", input.T, RATE, "FLOAT")
+    done = subprocess.run(
+        [sys.executable, "-I", export / "run_onnx.py", "in.wav", "out.wav", "1", "0.3"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    net = export_runs.trained(export_runs.SMALL)
+    expected = np.concatenate([whole(net, channel[None], (1.0, 0.3)) for channel in input])
+    np.testing.assert_allclose(audio.read(tmp_path / "out.wav"), expected, rtol=0, atol=1e-5)
+
+
+def test_the_example_needs_three_libraries_and_fewer_than_fifty_lines() -> None:
+    source = folder.EXAMPLE.read_text(encoding="utf-8")
+    imported = {
+        name.name if isinstance(node, ast.Import) else node.module
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in node.names
+    }
+    assert imported == {"sys", "pathlib", "numpy", "onnxruntime", "soundfile"}
+    assert len(source.splitlines()) < 50
