@@ -8,9 +8,14 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
-# A run stays the same run when these change: it can be continued for longer, elsewhere, and logged otherwise.
-FREE_SECTIONS = ("logger", "choices")
-FREE_TRAINER = ("max_epochs", "max_time", "accelerator", "devices", "strategy")
+# A run stays the same run when these change: it can be continued for longer, elsewhere, and logged otherwise. Of its
+# results they change the rounding at most. Not so the precision: a run in bfloat16 is another one.
+FREE_SECTIONS = ("logger", "choices", "compile")
+FREE_OPTIONS = {
+    "trainer": ("max_epochs", "max_time", "accelerator", "devices", "strategy", "benchmark"),
+    "data": ("num_workers", "preload"),
+    "optimizer": ("fused", "foreach"),
+}
 NAMED_SECTIONS = ("model", "data", "loss", "metrics", "optimizer", "scheduler", "trainer")
 
 
@@ -22,7 +27,7 @@ def run_name(seed: int) -> str:
         section, _, option = key.partition(".")
         if key in ("model", "data", "scheduler"):
             parts.append(value)
-        elif section in NAMED_SECTIONS and option and option not in (*FREE_TRAINER, "root", "num_workers", "preload"):
+        elif section in NAMED_SECTIONS and option and option not in (*FREE_OPTIONS.get(section, ()), "root"):
             parts.append(f"{option.split('.')[-1]}{value}")
     return "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", part).strip("-") for part in parts)
 
@@ -38,6 +43,6 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[A
 
 def _fixed(section: str, values: Any) -> Any:
     """A section of a configuration without what may change when a run is continued."""
-    if section != "trainer" or not isinstance(values, dict):
+    if not isinstance(values, dict):
         return values
-    return {key: value for key, value in values.items() if key not in FREE_TRAINER}
+    return {key: value for key, value in values.items() if key not in FREE_OPTIONS.get(section, ())}

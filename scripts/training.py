@@ -22,6 +22,7 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import ModelCheckpoint
+from torch._dynamo.exc import TorchDynamoException
 
 from data.datamodule import AudioDataModule
 from data.fingerprint import fingerprint
@@ -59,6 +60,8 @@ def train(cfg: DictConfig, folder: Path) -> None:
     check_lengths(trial_loss, cfg.data.channels, cfg.data.segment_length - net.receptive_field + 1)
     scheduler = instantiate(cfg.scheduler) if cfg.scheduler else None
     system = System(net, loss, instantiate(cfg.metrics), instantiate(cfg.optimizer), scheduler)
+    if cfg.compile.backend:
+        system.compile_net(cfg.compile.backend, cfg.compile.mode)
 
     checkpoints = folder / "checkpoints"
     logger: Any = instantiate(cfg.logger, save_dir=str(folder)) if cfg.logger else False
@@ -91,6 +94,9 @@ def train(cfg: DictConfig, folder: Path) -> None:
             logger.log_hyperparams(config)
         trainer.fit(system, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
         state = "finished"
+    except TorchDynamoException as error:
+        state, details["error"] = "failed", f"{type(error).__name__}: {error}"
+        raise ValueError(f"the network cannot be compiled; pass compile.backend=null. {error}") from error
     except Exception as error:
         state, details["error"] = "failed", f"{type(error).__name__}: {error}"
         raise
