@@ -191,7 +191,8 @@ def test_the_published_package_does_not_shadow_ours(folder: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("subject", "option"), [("losses", "--relative"), ("data", "--root"), ("evaluate", "--models")]
+    ("subject", "option"),
+    [("losses", "--relative"), ("train", "--switches"), ("data", "--root"), ("evaluate", "--models")],
 )
 def test_the_command_line_knows_all_subjects(subject: str, option: str, entry: Entry) -> None:
     result = entry("scripts/benchmark.py", subject, "--help")
