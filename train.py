@@ -6,219 +6,28 @@ it is.
 
 from __future__ import annotations
 
-import copy
-import logging
-import math
-import os
-import platform
-import re
-import time
-import warnings
 from pathlib import Path
-from typing import Any
 
 import hydra
-import pytorch_lightning as pl
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
-from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
-from pytorch_lightning.callbacks import ModelCheckpoint
 
-from data.datamodule import AudioDataModule
-from data.fingerprint import fingerprint
-from models import run
-from models.callbacks import Examples, MetricsFile, TrainingBar
-from models.memory import physical_bytes, saved_bytes
-from models.net import Net
-from models.system import SCORE, System
-
-log = logging.getLogger(__name__)
-
-# A run stays the same run when these change: it can be continued for longer, elsewhere, and logged otherwise.
-FREE_SECTIONS = ("logger", "choices")
-NAMED_SECTIONS = ("model", "data", "loss", "metrics", "optimizer", "scheduler", "trainer")
-FREE_TRAINER = ("max_epochs", "max_time", "accelerator", "devices", "strategy")
-MEMORY_FACTOR = 1.6  # of a training step over what its backward pass keeps; measured for the paper's network
-# The reader is faster than training on a processor, so that Lightning's advice on more workers does not apply.
-warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # inside Lightning
-warnings.filterwarnings("ignore", message=".*number of training batches .* is smaller than the logging interval.*")
-warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # on continuing
-logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-
-
-def run_name(seed: int) -> str:
-    """Name of a run: loss, seed and what else the command line sets of the training, as in ``l1-seed1-channels8``."""
-    hydra_config = HydraConfig.get()
-    parts = [hydra_config.runtime.choices["loss"], f"seed{seed}"]
-    for key, value in (item.lstrip("+~").split("=", 1) for item in hydra_config.overrides.task if "=" in item):
-        section, _, option = key.partition(".")
-        if key in ("model", "data", "scheduler"):
-            parts.append(value)
-        elif section in NAMED_SECTIONS and option and option not in (*FREE_TRAINER, "root", "num_workers", "preload"):
-            parts.append(f"{option.split('.')[-1]}{value}")
-    return "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", part).strip("-") for part in parts)
-
+from scripts.same_run import run_name
 
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
 def main(cfg: DictConfig) -> None:
+    from scripts.training import train  # takes seconds, which --help and --cfg need not wait for
+
     try:
         train(cfg, Path(HydraConfig.get().runtime.output_dir))
     except (ValueError, OSError, FloatingPointError, MissingMandatoryValue) as error:
         # What a user can mend gets its message alone. Hydra shows a traceback with HYDRA_FULL_ERROR=1.
         raise CompactHydraException(f"Error: {error}") from error
-
-
-def train(cfg: DictConfig, folder: Path) -> None:
-    """Trains, continues or skips the run of a folder."""
-    if HydraConfig.get().mode == RunMode.MULTIRUN and (
-        cfg.trainer.devices != 1 or cfg.trainer.get("strategy", "auto") != "auto"
-    ):
-        raise ValueError(
-            "a sweep cannot use several devices, each process would run all of it. "
-            "Start one command for each job: for loss in l1 stft; do python train.py trainer=ddp study=a loss=$loss; "
-            "done (with hydra.mode=RUN if the experiment is a sweep)"
-        )
-    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
-    first_process = os.environ.get("LOCAL_RANK", "0") == "0"
-    if first_process and is_finished(folder, config):
-        log.info("%s is finished already; delete it to train it again.", folder)
-        return
-
-    pl.seed_everything(cfg.seed, workers=True, verbose=False)
-    net = instantiate(cfg.model)
-    loss = instantiate(cfg.loss)
-    data = instantiate(cfg.data, receptive_field=net.receptive_field, lookahead=net.lookahead, seed=cfg.seed)
-    trial_loss = copy.deepcopy(loss)  # a call advances the generator of random resolutions
-    check_lengths(trial_loss, cfg.data.channels, cfg.data.segment_length - net.receptive_field + 1)
-    scheduler = instantiate(cfg.scheduler) if cfg.scheduler else None
-    system = System(net, loss, instantiate(cfg.metrics), instantiate(cfg.optimizer), scheduler)
-
-    checkpoints = folder / "checkpoints"
-    logger: Any = instantiate(cfg.logger, save_dir=str(folder)) if cfg.logger else False
-    trainer = instantiate(
-        cfg.trainer,
-        default_root_dir=str(folder),
-        logger=logger,
-        callbacks=[
-            ModelCheckpoint(checkpoints, "best", monitor=SCORE, enable_version_counter=False),
-            ModelCheckpoint(checkpoints, "last", enable_version_counter=False),
-            MetricsFile(folder / "metrics.csv"),
-            Examples(cfg.data.sample_rate),
-            TrainingBar(cfg.name),
-        ],
-    )
-    if trainer.strategy.root_device.type == "cpu":
-        check_memory(net, trial_loss, cfg)
-    last = checkpoints / "last.ckpt"
-    details: dict[str, Any] = {}
-    if first_process:
-        if last.exists():
-            log.info("Continuing %s", folder)
-        details = recorded_split(folder, data, continued=last.exists())
-        run.write_config(folder, config)
-        run.write_status(folder, "running", **details)
-    started = time.time()
-    state = "interrupted"
-    try:
-        if logger:
-            logger.log_hyperparams(config)
-        trainer.fit(system, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=True)
-        state = "finished"
-    except Exception as error:
-        state, details["error"] = "failed", f"{type(error).__name__}: {error}"
-        raise
-    finally:
-        if first_process:
-            details |= {"epochs": trainer.current_epoch, "steps": trainer.global_step}
-            finish(folder, state, started, details)
-        if hasattr(getattr(logger, "experiment", None), "finish"):  # W&B: the next job starts a run of its own
-            logger.experiment.finish(exit_code=0 if state == "finished" else 1)
-
-
-def is_finished(folder: Path, config: dict[str, Any]) -> bool:
-    """Whether the run of a folder needs no more training; a folder without a checkpoint holds none.
-
-    Raises:
-        ValueError: if the folder holds a run of another configuration.
-    """
-    if not (folder / "checkpoints" / "last.ckpt").exists():
-        return False
-    old = run.read_config(folder)
-    changed = {
-        key: (old.get(key), config.get(key))
-        for key in sorted(config | old)
-        if key not in FREE_SECTIONS and _fixed(key, old.get(key)) != _fixed(key, config.get(key))
-    }
-    if changed:
-        told = "; ".join(f"{key} is {before} there and {now} here" for key, (before, now) in changed.items())
-        raise ValueError(
-            f"{folder} holds a run of another configuration: {told}. "
-            f"Choose another study=… or name=…, or delete the folder."
-        )
-    before, now = ((side["trainer"].get("max_epochs"), side["trainer"].get("max_time")) for side in (old, config))
-    return run.read_status(folder)["state"] == "finished" and before == now
-
-
-def recorded_split(folder: Path, data: AudioDataModule, continued: bool) -> dict[str, str]:
-    """The fingerprint of the test split at the start of a training, by which evaluate.py knows whether it has changed.
-
-    A continued training keeps the one of its start, or none.
-    """
-    if continued:
-        return {key: value for key, value in run.read_status(folder).items() if key == "test_split"}
-    data.prepare_data()  # Lightning's own call finds it done
-    return {"test_split": fingerprint(data.found["test"])}
-
-
-def _fixed(section: str, values: Any) -> Any:
-    """A section of a configuration without what may change when a run is continued."""
-    if section != "trainer" or not isinstance(values, dict):
-        return values
-    return {key: value for key, value in values.items() if key not in FREE_TRAINER}
-
-
-def check_lengths(loss: torch.nn.Module, channels: int, samples: int) -> None:
-    """Raises a ValueError if the outputs of training are too short for the loss, before anything is read."""
-    noise = torch.randn(2, 1, channels, max(samples, 0), generator=torch.Generator().manual_seed(0))
-    try:
-        loss(noise[0], noise[1])
-    except (ValueError, RuntimeError) as error:
-        raise ValueError(
-            f"the loss cannot use training outputs of {samples} samples and {channels} channel(s): {error} "
-            f"(a crop of data.segment_length samples is shortened by the receptive field minus 1)"
-        ) from error
-
-
-def check_memory(net: Net, loss: torch.nn.Module, cfg: DictConfig) -> None:
-    """Raises a ValueError if a batch is larger than the memory, instead of being ended by the system in the middle."""
-    crop = torch.zeros(1, cfg.data.channels, cfg.data.segment_length)
-    controls = torch.zeros(1, cfg.model.get("controls", 2))
-    needed = MEMORY_FACTOR * cfg.data.batch_size * saved_bytes(net, loss, crop, controls)
-    there = physical_bytes()
-    if there is not None and needed > there:
-        parts = 2 ** math.ceil(math.log2(2 * needed / there))
-        raise ValueError(
-            f"a batch of {cfg.data.batch_size} crops takes about {needed / 1e9:.0f} GB in training, this machine has "
-            f"{there / 1e9:.0f} GB. Pass data.batch_size={max(cfg.data.batch_size // parts, 1)} "
-            f"trainer.accumulate_grad_batches={parts}, or try experiment=quick."
-        )
-
-
-def finish(folder: Path, state: str, started: float, details: dict[str, Any]) -> None:
-    """Writes how a training ended."""
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "lightning": pl.__version__}
-    run.write_status(folder, state, seconds=round(time.time() - started, 1), **details, versions=versions)
-    log.info("%s: %s", folder, state)
-    if state != "finished":
-        log.info("The same command with study=%s name=%s continues it.", folder.parent.name, folder.name)
 
 
 if __name__ == "__main__":

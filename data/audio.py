@@ -11,6 +11,7 @@ import soundfile
 from scipy.io import wavfile
 
 _UNKNOWN_SIZE = 0xFFFFFFFF  # in RF64 files, and in files written to a pipe
+_IEEE_FLOAT, _EXTENSIBLE = 3, 0xFFFE  # formats of a WAV's samples; the latter names the format further on
 
 
 class AudioInfo(NamedTuple):
@@ -29,12 +30,12 @@ def info(path: str | Path) -> AudioInfo:
     """
     try:
         header = soundfile.info(str(path))
-        announced, present = _wav_data_bytes(path)
+        wav = _wav(path)
     except (soundfile.SoundFileError, OSError) as error:
         raise ValueError(f"{path} cannot be read: {error}. Replace it by a readable audio file.") from error
-    if announced > present:  # soundfile opens such a file with a short length and no error
+    if wav and wav.announced > wav.present:  # soundfile opens such a file with a short length and no error
         raise ValueError(
-            f"{path} is truncated: its header announces {announced} bytes of audio, the file holds {present}."
+            f"{path} is truncated: its header announces {wav.announced} bytes of audio, the file holds {wav.present}."
             " Copy or download it again."
         )
     return AudioInfo(header.frames, header.samplerate, header.channels)
@@ -61,11 +62,51 @@ def read(path: str | Path, start: int = 0, frames: int = -1) -> np.ndarray:
     except (soundfile.SoundFileError, OSError) as error:
         raise ValueError(f"{path} cannot be read at sample {start}: {error}.") from error
     if 0 <= frames != len(audio):
-        raise ValueError(
-            f"{path} ends too early: samples {start} to {start + frames} were asked for, "
-            f"only {len(audio)} of these {frames} are there. Copy or download it again."
-        )
+        raise _too_short(path, start, frames, len(audio))
     return np.ascontiguousarray(audio.T)
+
+
+class Reader:
+    """Reads parts of one file into arrays that are there already; a WAV of float32 samples without any detour.
+
+    The file is opened anew for each part, so that any number of them can be read, by any process.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = path
+        try:
+            self._wav = _wav(path)
+        except (OSError, struct.error):  # `read` says what is wrong, once it is asked
+            self._wav = None
+
+    def into(self, out: np.ndarray, start: int) -> None:
+        """Fill `out` with the samples from `start` on.
+
+        Shape:
+            out: (channels, frames), float32
+
+        Raises:
+            ValueError: if the file cannot be read, or does not hold the range asked for.
+        """
+        channels, frames = out.shape
+        if self._wav is None or not self._wav.plain_float or self._wav.channels != channels:
+            out[:] = read(self.path, start, frames)
+            return
+        there = self._wav.announced // (4 * channels) - start
+        if there < frames:
+            raise _too_short(self.path, start, frames, max(there, 0))
+        direct = channels == 1 and out.flags.c_contiguous
+        interleaved = out.reshape(-1) if direct else np.empty(channels * frames, dtype=np.float32)
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                file.seek(self._wav.offset + 4 * channels * start)
+                present = file.readinto(interleaved.data.cast("B"))
+        except OSError as error:
+            raise ValueError(f"{self.path} cannot be read at sample {start}: {error}.") from error
+        if present != interleaved.nbytes:
+            raise _too_short(self.path, start, frames, present // (4 * channels))
+        if not direct:
+            out[:] = interleaved.reshape(frames, channels).T
 
 
 def write(path: str | Path, audio: np.ndarray, sample_rate: int) -> None:
@@ -110,22 +151,44 @@ def encode_flac(audio: np.ndarray, sample_rate: int) -> bytes:
     return file.getvalue()
 
 
-def _wav_data_bytes(path: str | Path) -> tuple[int, int]:
-    """Bytes of audio that a WAV's header announces, and those in the file; zeros for other formats."""
+def _too_short(path: str | Path, start: int, frames: int, present: int) -> ValueError:
+    return ValueError(
+        f"{path} ends too early: samples {start} to {start + frames} were asked for, "
+        f"only {present} of these {frames} are there. Copy or download it again."
+    )
+
+
+class _Wav(NamedTuple):
+    """What the chunks of a WAV file tell."""
+
+    plain_float: bool  # little-endian float32 samples
+    channels: int
+    offset: int  # bytes before the first sample
+    announced: int  # bytes of audio, by the header
+    present: int  # bytes of the file after `offset`
+
+
+def _wav(path: str | Path) -> _Wav | None:
+    """Where the samples of a WAV file lie; None for other formats."""
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         riff, _, wave = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
         if riff not in (b"RIFF", b"RF64") or wave != b"WAVE":
-            return 0, 0
-        long_size = 0
+            return None
+        long_size, channels, plain_float = 0, 0, False
         while len(head := file.read(8)) == 8:
             name, length = struct.unpack("<4sI", head)
             if name == b"data":
                 if length == _UNKNOWN_SIZE:
                     length = long_size
-                return length, size - file.tell()
+                return _Wav(plain_float, channels, file.tell(), length, size - file.tell())
+            content = file.read(min(length, 40)) if name in (b"fmt ", b"ds64") else b""
             if name == b"ds64":  # RF64: the 64-bit length of the data is its second number
-                long_size = struct.unpack("<QQ", file.read(16))[1]
-                length -= 16
-            file.seek(length + length % 2, os.SEEK_CUR)
-    return 0, 0
+                long_size = struct.unpack("<QQ", content[:16])[1]
+            if name == b"fmt ":
+                kind, channels, _, _, _, bits = struct.unpack("<HHIIHH", content[:16])
+                if kind == _EXTENSIBLE and len(content) >= 26:
+                    kind = struct.unpack("<H", content[24:26])[0]
+                plain_float = kind == _IEEE_FLOAT and bits == 32
+            file.seek(length + length % 2 - len(content), os.SEEK_CUR)
+    return None

@@ -126,6 +126,7 @@ class AudioDataModule(LightningDataModule):
         return DataLoader(
             self.train_set,
             batch_size=self.batch_size,
+            collate_fn=_as_it_is,  # type: ignore[arg-type]  # the chunks come as a batch
             sampler=EpochSampler(self.train_set, self.seed),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
@@ -156,6 +157,10 @@ class AudioDataModule(LightningDataModule):
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+
+def _as_it_is(batch: Segment) -> Segment:
+    return batch
 
 
 # Lightning leaves a DistributedSampler alone, in training on several devices too, and tells it the epoch

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from data import audio
 from data.signaltrain import Recording
@@ -70,6 +70,7 @@ class Chunks(Dataset[Segment]):
         self._source = _Source(recordings, preload)
         counts = [recording.frames // length for recording in recordings]
         self._ends = np.cumsum(counts, dtype=np.int64)  # index after the last chunk of each recording
+        self._shifts: dict[int, tuple[int, int]] = {}  # of each recording, the latest epoch and its shift
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
@@ -80,21 +81,30 @@ class Chunks(Dataset[Segment]):
         return self._source.recordings[number], start
 
     def __getitem__(self, key: tuple[int, int]) -> Segment:
-        epoch, index = key
-        number, start = self._place(epoch, index)
-        segment = self._source.read(number, start, start + self.length)
-        if self.polarity_flip and random_generator(FLIP, self.seed, epoch, index).random() < 0.5:
-            return Segment(-segment.input, -segment.target, segment.controls)
-        return segment
+        return Segment(*(field[0] for field in self.__getitems__([key])))
+
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Segment:
+        """Several chunks as one batch, as a `DataLoader` asks for them; no chunk is copied on the way there."""
+        places = [self._place(*key) for key in keys]
+        batch = self._source.batch([number for number, _ in places], self.length)
+        sound, processed = batch.input.numpy(), batch.target.numpy()
+        for item, ((number, start), key) in enumerate(zip(places, keys, strict=True)):
+            self._source.read(number, start, sound[item], processed[item])
+            if self.polarity_flip and random_generator(FLIP, self.seed, *key).random() < 0.5:
+                for signal in (sound[item], processed[item]):
+                    np.negative(signal, out=signal)
+        return batch
 
     def _place(self, epoch: int, index: int) -> tuple[int, int]:
         if not 0 <= index < len(self):
             raise IndexError(f"chunk {index} of {len(self)}")
         number = int(np.searchsorted(self._ends, index, side="right"))
         spare = self._source.recordings[number].frames % self.length
-        shift = int(random_generator(SHIFT, self.seed, epoch, number).integers(spare + 1))
+        if (known := self._shifts.get(number, (-1, 0)))[0] != epoch:
+            known = epoch, int(random_generator(SHIFT, self.seed, epoch, number).integers(spare + 1))
+            self._shifts[number] = known
         first = int(self._ends[number - 1]) if number else 0
-        return number, shift + (index - first) * self.length
+        return number, known[1] + (index - first) * self.length
 
 
 class Blocks(Dataset[Segment]):
@@ -138,10 +148,14 @@ class Blocks(Dataset[Segment]):
         return len(self.blocks)
 
     def __getitem__(self, key: int | list[int]) -> Segment:
-        if isinstance(key, list):
-            return Segment(*map(torch.stack, zip(*(self[index] for index in key), strict=True)))
-        block, (left, right) = self.blocks[key], self.context
-        return self._source.read(self._numbers[key], block.start - left, block.start + block.frames + right)
+        if not isinstance(key, list):
+            return Segment(*(field[0] for field in self[[key]]))
+        left, right = self.context
+        batch = self._source.batch([self._numbers[k] for k in key], left + self.blocks[key[0]].frames + right)
+        for item, k in enumerate(key):
+            start = self.blocks[k].start - left
+            self._source.read(self._numbers[k], start, batch.input[item].numpy(), batch.target[item].numpy())
+        return batch
 
     def batches(self, size: int) -> list[list[int]]:
         """Keys of all blocks in order, together as long as they are of equal length, `size` at most."""
@@ -159,20 +173,31 @@ class _Source:
 
     def __init__(self, recordings: Sequence[Recording], preload: bool) -> None:
         self.recordings = list(recordings)
+        self._files = [(audio.Reader(r.input), audio.Reader(r.target)) for r in recordings]
         self._audio = [(audio.read(r.input), audio.read(r.target)) for r in recordings] if preload else None
 
-    def read(self, number: int, start: int, stop: int) -> Segment:
-        """Samples start … stop − 1; those outside the recording are zero."""
-        recording = self.recordings[number]
-        inside = slice(max(start, 0), min(stop, recording.frames))
-        if self._audio:
-            sound, processed = (samples[:, inside].copy() for samples in self._audio[number])
-        else:
-            frames = inside.stop - inside.start
-            sound = audio.read(recording.input, inside.start, frames)
-            processed = audio.read(recording.target, inside.start, frames)
-        if inside != slice(start, stop):
-            beyond = ((0, 0), (inside.start - start, stop - inside.stop))
-            sound, processed = np.pad(sound, beyond), np.pad(processed, beyond)
-        controls = torch.tensor(recording.controls, dtype=torch.float32)
-        return Segment(torch.from_numpy(sound), torch.from_numpy(processed), controls)
+    def batch(self, numbers: Sequence[int], samples: int) -> Segment:
+        """Room for so many samples of each of these recordings, and their controls."""
+        shape = len(numbers), self.recordings[numbers[0]].channels, samples
+        controls = torch.tensor([self.recordings[number].controls for number in numbers], dtype=torch.float32)
+        return Segment(_room(shape), _room(shape), controls)
+
+    def read(self, number: int, start: int, sound: np.ndarray, processed: np.ndarray) -> None:
+        """Fills both with the samples from `start` on; those outside the recording are zero."""
+        stop = start + sound.shape[-1]
+        first, last = max(start, 0), min(stop, self.recordings[number].frames)
+        for place, out in enumerate((sound, processed)):
+            out[:, : first - start] = 0
+            out[:, last - start :] = 0
+            inside = out[:, first - start : last - start]
+            if self._audio:
+                inside[:] = self._audio[number][place][:, first:last]
+            else:
+                self._files[number][place].into(inside, first)
+
+
+def _room(shape: tuple[int, ...]) -> torch.Tensor:
+    """Memory for a batch: such as a GPU can fetch by itself, or in a worker such as the training process can see."""
+    if get_worker_info() is not None:
+        return torch.empty(shape).share_memory_()
+    return torch.empty(shape, pin_memory=torch.cuda.is_available())

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins import MixedPrecision, Precision
 from torch import Tensor, nn
 
 from models.net import Net
@@ -50,14 +51,27 @@ class System(pl.LightningModule):
         self.metrics = nn.ModuleDict(metrics)
         self.optimizer = optimizer
         self.scheduler = scheduler
+        self._compiled: Callable[[Tensor, Tensor], Tensor] | None = None
+
+    def compile_net(self, backend: str = "inductor", mode: str = "default") -> None:
+        """Has the network's training steps compiled by `torch.compile`; its weights keep their names.
+
+        Crops have one length, and batches one size or that of the epoch's last: each is compiled once, for its shape.
+        The blocks of validation differ in length, for which the network stays as it is; so do the losses.
+
+        Args:
+            backend: of `torch.compile`.
+            mode: of `torch.compile`, such as ``"max-autotune"``.
+        """
+        self._compiled = torch.compile(self.net.forward, fullgraph=True, dynamic=False, backend=backend, mode=mode)
 
     def forward(self, input: Tensor, controls: Tensor) -> Tensor:
         return self.net(input, controls)
 
     def predict(self, batch: Any) -> tuple[Tensor, Tensor]:
         """The network's output and the samples of the target that belong to it, in float32."""
-        output = self.net(batch.input, batch.controls)
-        return output.float(), self.net.align(batch.target).float()
+        net = self._compiled if self._compiled is not None and self.training else self.net
+        return net(batch.input, batch.controls).float(), self.net.align(batch.target).float()
 
     def training_step(self, batch: Any, index: int) -> Tensor:
         output, target = self.predict(batch)
@@ -92,6 +106,20 @@ class System(pl.LightningModule):
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Nothing: Lightning would step it after the checkpoint is written, which a continued training would miss."""
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: Any = None,
+    ) -> None:
+        """As Lightning does, which however refuses fused optimizers in every mixed precision: with the scaled gradients
+        of float16 for a reason, without a scaler for none."""
+        precision = self.trainer.precision_plugin
+        if gradient_clip_val is not None and isinstance(precision, MixedPrecision) and precision.scaler is None:
+            Precision.clip_gradients(precision, optimizer, gradient_clip_val, gradient_clip_algorithm or "norm")
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def configure_optimizers(self) -> Any:
         optimizer = self.optimizer(self.net.parameters())

@@ -21,6 +21,7 @@ from data.la2a import la2a
 from data.synthesis import programme
 
 SAMPLE_RATE = 44_100  # Hz
+CROP = 32_768  # samples
 PASSES = 3  # of each measurement; the median counts
 AT_LEAST = 20.0  # seconds of audio made for a measurement
 
@@ -28,11 +29,20 @@ AT_LEAST = 20.0  # seconds of audio made for a measurement
 def data(root: str) -> list[tuple[str, float]]:
     """Seconds of audio for each second of the clock: crops and blocks read, programme material and LA-2A made."""
     rows = []
-    for workers in (0, 2):
-        module = AudioDataModule(signaltrain.recordings, root, batch_size=128, num_workers=workers, check=False)
+    for workers, preload in ((0, False), (2, False), (0, True), (2, True)):
+        module = AudioDataModule(
+            signaltrain.recordings,
+            root,
+            segment_length=CROP,
+            batch_size=128,
+            num_workers=workers,
+            preload=preload,
+            check=False,
+        )
         module.setup()
+        place = "memory" if preload else "files"
         for name, loader in (("training crops", module.train_dataloader()), ("test blocks", module.test_dataloader())):
-            rows.append((f"{name}, input and target, {workers} workers", _rate(partial(_read, loader))))
+            rows.append((f"{name} from {place}, input and target, {workers} workers", _rate(partial(_read, loader))))
     material = programme(np.random.default_rng(0), AT_LEAST, SAMPLE_RATE)
     rows.append(("programme material, one core", _rate(lambda: _make(programme))))
     rows.append(("LA-2A, one recording, one core", _rate(lambda: len(la2a(material, 70)) / SAMPLE_RATE)))
@@ -65,6 +75,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--root", required=True, help="data set in SignalTrain's layout")
     rows = data(parser.parse_args(arguments).root)
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, NumPy {np.__version__}\n")
-    print("| | seconds of audio a second |\n|---|---:|")
+    print(f"| | seconds of audio a second | crops of {CROP:,} samples a second |\n|---|---:|---:|")
     for name, rate in rows:
-        print(f"| {name} | {rate:,.0f} |")
+        crops = f"{rate * SAMPLE_RATE / CROP:,.0f}" if "crops" in name else "–"
+        print(f"| {name} | {rate:,.0f} | {crops} |")

@@ -115,6 +115,53 @@ def test_reading_beyond_the_end_says_what_is_there(tmp_path, stereo):
         audio.read(tmp_path / "a.wav", 990, 20)
 
 
+@pytest.mark.parametrize(
+    ("container", "subtype"),
+    [
+        ("WAV", "FLOAT"),
+        ("WAVEX", "FLOAT"),
+        ("RF64", "FLOAT"),
+        ("WAV", "PCM_16"),
+        ("WAVEX", "PCM_24"),
+        ("AIFF", "FLOAT"),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_reader_gives_the_same_samples_for_every_format(tmp_path, stereo, container, subtype, channels):
+    path = tmp_path / "a.wav"
+    soundfile.write(str(path), stereo[:channels].T / 20, 44_100, format=container, subtype=subtype)
+    reader = audio.Reader(path)
+    for start, frames in ((0, 1000), (317, 200), (999, 1), (1000, 0)):
+        out = np.full((channels, frames), np.nan, dtype=np.float32)
+        reader.into(out, start)
+        np.testing.assert_array_equal(out, audio.read(path, start, frames))
+    wide = np.full((channels, 2, 100), np.nan, dtype=np.float32)
+    reader.into(wide[:, 1], 50)  # rows that do not follow each other
+    np.testing.assert_array_equal(wide[:, 1], audio.read(path, 50, 100))
+    assert np.isnan(wide[:, 0]).all()
+
+
+def test_a_reader_takes_no_bytes_behind_the_audio_for_samples(tmp_path):
+    path = tmp_path / "a.wav"
+    audio.write(path, np.zeros(100), 44_100)
+    path.write_bytes(path.read_bytes() + b"LIST" + struct.pack("<I", 400) + bytes(400))
+    with pytest.raises(ValueError, match=r"a\.wav ends too early.*90 to 110.*only 10 of these 20"):
+        audio.Reader(path).into(np.empty((1, 20), dtype=np.float32), 90)
+
+
+def test_a_file_that_was_cut_or_removed_after_a_reader_was_made_is_named(tmp_path):
+    path = tmp_path / "a.wav"
+    audio.write(path, np.zeros(100), 44_100)
+    reader = audio.Reader(path)
+    path.write_bytes(path.read_bytes()[: -4 * 60])
+    with pytest.raises(ValueError, match=r"a\.wav ends too early.*30 to 50.*only 10 of these 20"):
+        reader.into(np.empty((1, 20), dtype=np.float32), 30)
+    path.unlink()
+    for made in (reader, audio.Reader(path)):
+        with pytest.raises(ValueError, match=r"a\.wav cannot be read at sample 30"):
+            made.into(np.empty((1, 20), dtype=np.float32), 30)
+
+
 def test_flac_keeps_sixteen_bits():
     samples = np.random.default_rng(1).uniform(-1, 1, (2, 5000))
     samples[:, :2] = [[1, -1], [-1, 1]]

@@ -192,7 +192,13 @@ def test_the_published_package_does_not_shadow_ours(folder: str) -> None:
 
 @pytest.mark.parametrize(
     ("subject", "option"),
-    [("losses", "--relative"), ("data", "--root"), ("evaluate", "--models"), ("export", "--channels")],
+    [
+        ("losses", "--relative"),
+        ("train", "--switches"),
+        ("data", "--root"),
+        ("evaluate", "--models"),
+        ("export", "--channels"),
+    ],
 )
 def test_the_command_line_knows_all_subjects(subject: str, option: str, entry: Entry) -> None:
     result = entry("scripts/benchmark.py", subject, "--help")

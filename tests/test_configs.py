@@ -210,6 +210,20 @@ def test_trainers_of_this_machine_can_be_built(trainer: str, tmp_path: Path) -> 
     assert (built.max_epochs, built.num_devices) == (20, 1)
 
 
+def test_one_option_chooses_all_that_makes_a_gpu_fast_and_each_can_be_taken_back() -> None:
+    def speed(*overrides: str) -> tuple[Any, ...]:
+        cfg = composed(*overrides)
+        return cfg.trainer.precision, cfg.compile.backend, cfg.data.num_workers, cfg.optimizer.fused
+
+    fast = ("bf16-mixed", "inductor", 4, True)
+    assert speed("trainer=gpu") == speed("trainer=ddp") == speed("trainer=gpu", "experiment=quick") == fast
+    assert speed() == speed("trainer=cpu") == ("32-true", None, 0, True)
+    back = ("trainer.precision=32-true", "compile.backend=null", "data.num_workers=0", "optimizer.fused=null")
+    plain = ("32-true", None, 0, None)
+    for place, option in enumerate(back):
+        assert speed("trainer=gpu", option) == (*fast[:place], plain[place], *fast[place + 1 :])
+
+
 def test_a_scheduler_can_be_left_out() -> None:
     assert plain(composed("scheduler=none").scheduler) == {}
 

@@ -233,6 +233,14 @@ def test_lightning_tells_the_epoch_also_when_a_run_is_continued(root, tmp_path):
     assert continued.sums == expected[3:]
 
 
+def test_a_batch_is_moved_to_another_device_as_what_it_is(root):
+    ((batch, _),) = epochs(ready(root), 1)
+    moved = Recorder().transfer_batch_to_device(batch, torch.device("meta"), 0)
+    assert isinstance(moved, Segment)
+    assert [field.device.type for field in moved] == ["meta"] * 3
+    assert [field.shape for field in moved] == [field.shape for field in batch]
+
+
 # -- several devices -------------------------------------------------------------------------------------
 
 

@@ -107,6 +107,29 @@ def test_places_and_flips_depend_on_seed_and_epoch_only(tmp_path):
         assert other[1] != first[1]
 
 
+def test_places_and_flips_are_those_of_every_earlier_training(tmp_path):
+    """Runs are continued across versions: what is drawn for (seed, epoch, index) is part of the format."""
+    chunks = Chunks(make(tmp_path, 1099, 250), 100, seed=9)
+    for epoch in (3, 0, 3):
+        for index in range(12):
+            number = int(index >= 10)
+            shift = np.random.default_rng([2, 9, epoch, number]).integers((99, 50)[number] + 1)
+            assert chunks.place(epoch, index)[1] == shift + 100 * (index - 10 * number)
+            flipped = np.random.default_rng([3, 9, epoch, index]).random() < 0.5
+            assert bool(chunks[epoch, index].input[0, 0] < 0) == flipped
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_batch_holds_the_chunks_in_the_order_of_their_keys(tmp_path, preload, channels):
+    chunks = Chunks(make(tmp_path, *LENGTHS, channels=channels), 100, preload=preload)
+    keys = [(1, 14), (0, 3), (1, 0), (1, 11)]
+    batch = chunks.__getitems__(keys)
+    assert batch.input.shape == batch.target.shape == (4, channels, 100)
+    for item, key in enumerate(keys):
+        for together, alone in zip(batch, chunks[key], strict=True):
+            torch.testing.assert_close(together[item], alone, rtol=0, atol=0)
+
+
 def test_no_chunk_beyond_the_last(tmp_path):
     chunks = Chunks(make(tmp_path, *LENGTHS), 100)
     for index in (-1, 15):

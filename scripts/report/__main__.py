@@ -7,17 +7,18 @@ import sys
 import time
 from pathlib import Path
 
-from scripts.report import build
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m scripts.report", description="Makes report.html from the results of evaluate.py."
     )
     parser.add_argument("results", type=Path, help="folder with scores.csv and evaluation.json")
+    results = parser.parse_args().results
+    from scripts.report import build  # takes seconds, which --help need not wait for
+
     start = time.monotonic()
     try:
-        page = build.write(parser.parse_args().results)
+        page = build.write(results)
     except (ValueError, OSError) as error:
         sys.exit(f"Error: {error}")
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB, made in {time.monotonic() - start:.0f} s")

@@ -1,0 +1,40 @@
+"""What is refused before a training begins: crops too short for the loss, batches larger than the memory."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from omegaconf import DictConfig
+
+from models.memory import physical_bytes, saved_bytes
+from models.net import Net
+
+MEMORY_FACTOR = 1.6  # of a training step over what its backward pass keeps; measured for the paper's network
+
+
+def check_lengths(loss: torch.nn.Module, channels: int, samples: int) -> None:
+    """Raises a ValueError if the outputs of training are too short for the loss, before anything is read."""
+    noise = torch.randn(2, 1, channels, max(samples, 0), generator=torch.Generator().manual_seed(0))
+    try:
+        loss(noise[0], noise[1])
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"the loss cannot use training outputs of {samples} samples and {channels} channel(s): {error} "
+            f"(a crop of data.segment_length samples is shortened by the receptive field minus 1)"
+        ) from error
+
+
+def check_memory(net: Net, loss: torch.nn.Module, cfg: DictConfig) -> None:
+    """Raises a ValueError if a batch is larger than the memory, instead of being ended by the system in the middle."""
+    crop = torch.zeros(1, cfg.data.channels, cfg.data.segment_length)
+    controls = torch.zeros(1, cfg.model.get("controls", 2))
+    needed = MEMORY_FACTOR * cfg.data.batch_size * saved_bytes(net, loss, crop, controls)
+    there = physical_bytes()
+    if there is not None and needed > there:
+        parts = 2 ** math.ceil(math.log2(2 * needed / there))
+        raise ValueError(
+            f"a batch of {cfg.data.batch_size} crops takes about {needed / 1e9:.0f} GB in training, this machine has "
+            f"{there / 1e9:.0f} GB. Pass data.batch_size={max(cfg.data.batch_size // parts, 1)} "
+            f"trainer.accumulate_grad_batches={parts}, or try experiment=quick."
+        )

@@ -1,0 +1,42 @@
+"""Help and composed configurations come at once: what takes seconds to import is loaded by what needs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+HEAVY = {"torch", "pytorch_lightning", "lightning_fabric", "scipy", "pandas", "matplotlib", "wandb", "tensorboard"}
+# Runs an entry point as the command line would, and names at its end what it has loaded.
+PROGRAM = f"""
+import runpy, sys
+name, sys.argv = sys.argv[1], sys.argv[1:]
+try:
+    runpy.run_path(name, run_name="__main__") if name.endswith(".py") else runpy.run_module(name, run_name="__main__")
+except SystemExit as end:
+    assert not end.code, end.code
+print("LOADED", *sorted({HEAVY} & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "shows"),
+    [
+        ("train.py --help", "mrstft"),
+        ("train.py --cfg job loss=mrstft name=a", "name: a"),
+        ("evaluate.py --help", "eval_length"),
+        ("evaluate.py --cfg job", "eval_length"),
+        ("scripts.benchmark --help", "losses"),
+        ("scripts.report --help", "results"),
+    ],
+)
+def test_help_loads_nothing_heavy(command: str, shows: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *command.split()], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert shows in done.stdout
+    assert done.stdout.splitlines()[-1].split() == ["LOADED"]
