@@ -26,6 +26,11 @@ NARROW = 8  # input channels up to which a product with the unfolded signal is t
 PART = 2**15  # numbers in a part of a signal in the gradient of the weight, 128 KB
 
 
+def fast_on(x: Tensor) -> bool:
+    """Whether this module is for a signal: on the CPU, where neither autocast nor a compiler chooses the functions."""
+    return x.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
+
+
 def pad_rows(samples: int, dilation: int) -> int:
     """The least number of rows, `samples` or more, that `correlate` can see as an image."""
     return samples if dilation < IMAGE_DILATION else -(-samples // dilation) * dilation
@@ -122,7 +127,6 @@ def dilated_conv1d(x: Tensor, weight: Tensor, dilation: int = 1) -> Tensor:
         >>> dilated_conv1d(torch.tensor([[[1.0, 2.0, 3.0, 4.0]]]), torch.tensor([[[1.0, 10.0]]]), dilation=2)
         tensor([[[31., 42.]]])
     """
-    # Off the CPU, and where autocast chooses the precision, the library's own convolution is the right one.
-    if x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+    if not fast_on(x):
         return F.conv1d(x, weight, dilation=dilation)
     return _DilatedConv1d.apply(x, weight, dilation)

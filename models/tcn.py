@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.conv import dilated_conv1d, pad_rows
+from models.conv import dilated_conv1d, fast_on, pad_rows
 from models.fused import FusedBlock, Layout
 from models.net import Net, State
 
@@ -218,9 +218,7 @@ class TCN(Net):
     def forward(self, x: Tensor, controls: Tensor) -> Tensor:
         self._check(x, controls)
         condition = self.conditioning(controls) if self.conditioning is not None else controls
-        # The plain modules leave room to autocast and to compilers.
-        plain = x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling()
-        mixed = self._plain(x, condition) if plain else self._fused(x, condition)
+        mixed = self._fused(x, condition) if fast_on(x) else self._plain(x, condition)
         return torch.tanh(mixed + self.mix.bias[:, None])  # type: ignore[index]
 
     def _plain(self, x: Tensor, condition: Tensor) -> Tensor:
