@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 IMAGE_DILATION = 16  # from here on the convolution of an image of `dilation` columns is the faster one (measured)
 NARROW = 8  # input channels up to which a product with the unfolded signal is the faster one (measured)
-PART = 2**15  # numbers in a part of a signal in the gradient of the weight, 128 KB
+PART = 2**16  # numbers in a part of a signal in the gradient of the weight, 256 KB
 
 
 def fast_on(x: Tensor) -> bool:
