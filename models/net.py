@@ -82,8 +82,8 @@ class Steps:
     def __init__(self, net: Net, controls: Tensor) -> None:
         self.net = net
         self.state = net.start(controls)
-        # Each part costs up to a receptive field more; of four, that is a fourth.
-        self.longest = 4 * net.receptive_field
+        # Each part costs a receptive field more than it has samples: at most a fourth.
+        self.longest = max(2**15, 4 * net.receptive_field)
         self.set(controls)
 
     def set(self, controls: Tensor) -> None:

@@ -68,7 +68,7 @@ class Stream:
             self._count = self._controls.shape[-1]
             # A sample of silence tells how many channels there will be.
             output = self._net.steps(self._of_items(1)[:1]).step(self._zeros(1, net.in_channels, 1))
-            self._out_channels = output.shape[1]
+            self.out_channels: int = output.shape[1]
 
     @property
     def latency(self) -> int:
@@ -114,7 +114,7 @@ class Stream:
         """
         with torch.inference_mode():
             if self._steps is None or self._items is None:
-                return self._zeros(len(self._of_items(1)), self._out_channels, 0)
+                return self._zeros(len(self._of_items(1)), self.out_channels, 0)
             silence = self._zeros(self._items, self._net.in_channels, self.latency)
             held_back = self._advance(self._steps, silence)
         self.reset()
@@ -127,7 +127,7 @@ class Stream:
     def _advance(self, steps: Steps, block: Tensor) -> Tensor:
         count = block.shape[-1]
         if count == 0:
-            return self._zeros(len(block), self._out_channels, 0)
+            return self._zeros(len(block), self.out_channels, 0)
         output = steps.step(block)
         before = min(self._missing, count)  # these belong to the silence before the signal
         self._missing -= before
