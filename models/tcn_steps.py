@@ -1,9 +1,9 @@
 """A TCN's way through a signal in blocks, at little more than the cost of its multiplications.
 
 `TCN.step` joins every block of samples with the whole history of every layer, 1.8 MB for the paper's network, and its
-convolutions rearrange all of it again. Here a history is a `Line`, to which new samples are appended, and a convolution
-is one matrix product, or one for each tap, of samples where they lie. For that time is the first axis: the rows of a
-matrix are samples (of all items of the batch, item by item), its columns channels.
+convolutions rearrange all of it again. Here a history is a `Line`, to which new samples are appended, and from which a
+convolution reads them where they lie. For that time is the first axis: the rows of a matrix are samples (of all items
+of the batch, item by item), its columns channels.
 
 Batch norm and FiLM together are a gain and a shift of each channel, computed when the controls change.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from models.net import Steps
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 ROWS = 4096
 """Rows that pass all layers at once: what one layer leaves is still in the cache when the next one needs it."""
 
-FEW_ROWS = 512
-"""Up to here, copying all taps side by side and one matrix product take less time than a product for each tap."""
+FEW_ROWS = 1024
+"""Up to here, a copy of all taps side by side and one matrix product take less time than a convolution."""
 
 
 class Line:
@@ -57,12 +58,15 @@ class Line:
         stop = self.end - delay
         return self.samples[stop - count : stop].flatten(0, 1)
 
+    def past(self, count: int) -> Tensor:
+        """The newest block and the `span` samples before it, ``((span + count) · B, channels)``."""
+        return self.samples[self.end - count - self.span : self.end].flatten(0, 1)
+
     def side_by_side(self, count: int, taps: int, dilation: int) -> Tensor:
         """The newest block at every tap of a kernel, oldest first, ``(count · B, taps · channels)``; a copy."""
         _, items, channels = self.samples.shape
-        oldest = self.samples[self.end - count - (taps - 1) * dilation :]
-        rows = oldest.as_strided((count * items, taps, channels), (channels, dilation * items * channels, 1))
-        return rows.flatten(1)
+        rows = (count * items, taps, channels)
+        return self.past(count).as_strided(rows, (channels, dilation * items * channels, 1)).flatten(1)
 
 
 class Layer(NamedTuple):
@@ -77,7 +81,7 @@ class Layer(NamedTuple):
 
 
 class TCNSteps(Steps):
-    """See `Steps`. Weights are read here and when controls change, samples never leave their place but to be appended.
+    """See `Steps`. What the weights amount to is computed here, what the controls amount to when they change.
 
     Args:
         net: in evaluation mode.
@@ -132,9 +136,9 @@ class TCNSteps(Steps):
             if rows <= FEW_ROWS:
                 y = layer.input.side_by_side(count, taps, dilation) @ layer.kernel.flatten(0, 1)
             else:
-                y = layer.input.delayed(count, (taps - 1) * dilation) @ layer.kernel[0]
-                for tap in range(1, taps):
-                    y.addmm_(layer.input.delayed(count, (taps - 1 - tap) * dilation), layer.kernel[tap])
+                # As an image of one line whose channels come last, which is how the samples lie: nothing is copied.
+                image, kernel = layer.input.past(count).t()[None, :, None], layer.kernel.permute(2, 1, 0).unsqueeze(2)
+                y = F.conv2d(image, kernel, dilation=(1, dilation * items))[0, :, 0].t().contiguous()
             film = y.view(count, items, channels)
             torch.addcmul(shift, film, gain, out=film)
             y = torch.prelu(y, layer.slope)

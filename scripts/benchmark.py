@@ -3,6 +3,7 @@
 python -m scripts.benchmark losses                                     the losses against the published package
 python -m scripts.benchmark data --root datasets/la2a-40min-seed0      reading and making recordings
 python -m scripts.benchmark evaluate                                   scoring against running the network
+python -m scripts.benchmark stream                                     networks over a signal in blocks
 
 python -m scripts.benchmark losses --help                              the options of one
 """
@@ -15,7 +16,7 @@ import importlib
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("subject", choices=("losses", "data", "evaluate"))
+    parser.add_argument("subject", choices=("losses", "data", "evaluate", "stream"))
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="options of the subject")
     chosen = parser.parse_args()
     # Imported once chosen: the losses need no package of the study.

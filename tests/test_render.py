@@ -29,6 +29,7 @@ GAIN = 0.1  # of the networks with random weights, which saturate otherwise
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose network has a single channel and the controls of the LA-2A."""
+    torch.manual_seed(0)  # of the weights that a new network begins with
     made = make_run(tmp_path_factory.mktemp("runs") / "l1-seed1", Path("nowhere"), 1, GAIN)
     save_net(made, "last", 2, GAIN)
     return made
@@ -210,11 +211,11 @@ def test_a_file_of_another_rate_is_aligned_to_the_sample(
 
 def test_another_rate_gives_what_the_resampled_file_gives(tmp_path: Path, folder: Path, command: Any) -> None:
     t = np.arange(20_000) / 48_000
-    x = np.stack([0.3 * np.sin(2 * np.pi * f * t) for f in (440, 3000)]).astype(np.float32)
+    x = np.stack([0.3 * np.sin(2 * np.pi * f * t) for f in (440, 1000)]).astype(np.float32)
     audio.write(tmp_path / "in.wav", x, 48_000)
     command(tmp_path / "in.wav", tmp_path / "out.wav", "--peak-reduction", 65)
     t = np.arange(18_375) / RATE
-    there = np.stack([0.3 * np.sin(2 * np.pi * f * t) for f in (440, 3000)]).astype(np.float32)
+    there = np.stack([0.3 * np.sin(2 * np.pi * f * t) for f in (440, 1000)]).astype(np.float32)
     at_net = torch.from_numpy(expected(run.load_net(folder), there, (0, 0.65)))
     y = audio.read(tmp_path / "out.wav")
     # Compared where both sample grids meet: every 160th sample at 48 kHz is every 147th at 44.1 kHz.
