@@ -1,4 +1,4 @@
-"""Audio files: the one place of the study that reads and writes them."""
+"""Audio files: parts of them, for training, and whole ones. Beside it `data.audio_blocks`, for those of any length."""
 
 import io
 import os

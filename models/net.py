@@ -59,3 +59,42 @@ class Net(nn.Module):
         (history,) = state
         joined = torch.cat((history, block), dim=-1)
         return self(joined, controls), (joined[..., block.shape[-1] :],)
+
+    def steps(self, controls: Tensor) -> Steps:
+        """A signal's way through the network in blocks, from silence at these controls on, in evaluation mode.
+
+        For those who run it long; a network that can do better than its `step` overrides this as well.
+        """
+        return Steps(self, controls)
+
+
+class Steps:
+    """A network on its way through a signal: `Net.step` with a memory of its own, and controls that may change.
+
+    Args:
+        net: the network, in evaluation mode.
+        controls: ``(B, controls)``.
+    """
+
+    longest: int
+    """Samples of the longest block that is treated at once; a longer one is split."""
+
+    def __init__(self, net: Net, controls: Tensor) -> None:
+        self.net = net
+        self.state = net.start(controls)
+        # Each part costs a receptive field more than it has samples: at most a fourth.
+        self.longest = max(2**15, 4 * net.receptive_field)
+        self.set(controls)
+
+    def set(self, controls: Tensor) -> None:
+        """The controls ``(B, controls)`` of the samples to come."""
+        self.controls = controls
+
+    def step(self, block: Tensor) -> Tensor:
+        """As `Net.step`: ``(B, in_channels, n)`` → ``(B, out_channels, n)``, for any n ≥ 1."""
+        return torch.cat([self._step(part) for part in block.split(self.longest, dim=-1)], dim=-1)
+
+    def _step(self, block: Tensor) -> Tensor:
+        output, state = self.net.step(block, self.state, self.controls)
+        self.state = tuple(part.clone() for part in state)  # a view would keep the whole block
+        return output

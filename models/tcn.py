@@ -30,6 +30,7 @@ from torch.nn import functional as F
 from models.conv import dilated_conv1d, fast_on, pad_rows
 from models.fused import FusedBlock, Layout
 from models.net import Net, State
+from models.tcn_steps import TCNSteps
 
 # Width of the layers through which the controls pass, as in the released model.
 CONDITIONING = (32, 64, 128)
@@ -283,6 +284,10 @@ class TCN(Net):
             x = stage(x, condition)
             total = total[..., :samples] + F.conv1d(x, self.mix.weight)
         return torch.tanh(total + self.mix.bias[:, None]), tuple(after)  # type: ignore[index]
+
+    def steps(self, controls: Tensor) -> TCNSteps:
+        """See `Net.steps`; many times as fast as `step` for short blocks."""
+        return TCNSteps(self, controls)
 
     @torch.no_grad()
     def _start_as_identity(self) -> None:

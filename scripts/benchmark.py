@@ -1,10 +1,11 @@
 """Measures speed, and prints a Markdown table.
 
-python -m scripts.benchmark losses                                     the losses against the published package
-python -m scripts.benchmark train                                      a training step of the network
-python -m scripts.benchmark data --root datasets/la2a-40min-seed0      reading and making recordings
-python -m scripts.benchmark evaluate                                   scoring against running the network
-python -m scripts.benchmark export                                     an exported network against PyTorch
+python -m scripts.benchmark losses        the losses against the published package
+python -m scripts.benchmark train         a training step of the network
+python -m scripts.benchmark stream        networks over a signal in blocks
+python -m scripts.benchmark evaluate      scoring against running the network
+python -m scripts.benchmark export        an exported network against PyTorch
+python -m scripts.benchmark data          reading and making recordings
 
 python -m scripts.benchmark losses --help                              the options of one
 """
@@ -17,7 +18,7 @@ import importlib
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("subject", choices=("losses", "train", "data", "evaluate", "export"))
+    parser.add_argument("subject", choices=("losses", "train", "stream", "evaluate", "export", "data"))
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="options of the subject")
     chosen = parser.parse_args()
     # Imported once chosen: the losses need no package of the study.

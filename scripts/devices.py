@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from data.la2a import la2a
 from models.net import Net
+from models.stream import Stream
 
 Array = NDArray[np.float64]
 Device = Callable[[Array], Array]
-
-BLOCK = 2**15  # samples that a network renders at once, or twice its receptive field
 
 
 def run(device: Device, x: Array) -> Array:
@@ -35,33 +34,23 @@ def run(device: Device, x: Array) -> Array:
 def network_device(net: Net, controls: Sequence[float]) -> Device:
     """A trained network at one setting, with zeros before and after the signal.
 
-    It renders in blocks, so that memory stays flat. A network with several channels gets the signal on all of them, and
-    its first output is taken.
+    It runs in parts, so that memory stays flat. A network with several channels gets the signal on all of them, and its
+    first output is taken.
 
     Args:
         net: in evaluation mode, on any device; what `models.run.load_net` returns.
         controls: as the network was trained with, for the LA-2A (switch, peak reduction / 100).
 
     Raises:
-        ValueError: for a network in training mode.
+        ValueError: for a network in training mode, or controls of another number than it has.
     """
-    if net.training:
-        raise ValueError("the network is in training mode, where its output depends on the batch: call net.eval()")
+    stream = Stream(net, controls)
     where = next(net.parameters(), torch.empty(0)).device
-    condition = torch.tensor([list(controls)], dtype=torch.float32, device=where)
-    channels = getattr(net, "in_channels", 1)
-    before, after = net.context
-    length = max(BLOCK, 2 * net.receptive_field)
 
-    @torch.inference_mode()
     def device(x: Array) -> Array:
-        padded = torch.nn.functional.pad(torch.from_numpy(x).float(), (before, after))
-        y = []
-        for start in range(0, len(x), length):
-            stop = min(start + length, len(x))
-            block = padded[start : stop + before + after].to(where).expand(1, channels, -1)
-            y.append(net(block, condition)[0, 0].cpu())
-        return torch.cat(y).double().numpy()
+        stream.reset()
+        signal = torch.from_numpy(x).float().to(where).expand(1, net.in_channels, -1)
+        return torch.cat([stream.feed(signal), stream.flush()], dim=-1)[0, 0].cpu().double().numpy()
 
     return device
 

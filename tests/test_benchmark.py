@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import auraloss
-from scripts import benchmark_evaluate, benchmark_losses
+from scripts import benchmark_evaluate, benchmark_losses, benchmark_stream
 from scripts.benchmark_losses import CASES, COLUMNS, ONLY_OURS, Row, Setting, measure, number, peak_bytes, step
 from tests.conftest import Entry
 
@@ -195,6 +195,7 @@ def test_the_published_package_does_not_shadow_ours(folder: str) -> None:
     [
         ("losses", "--relative"),
         ("train", "--switches"),
+        ("stream", "--blocks"),
         ("data", "--root"),
         ("evaluate", "--models"),
         ("export", "--channels"),
@@ -228,3 +229,26 @@ def test_the_cost_of_scoring_is_told_with_its_memory(capsys: pytest.CaptureFixtu
 def test_memory_of_scoring_does_not_grow_with_the_recording() -> None:
     short, long = (benchmark_evaluate.peak_megabytes(blocks, 65_536, 1) for blocks in (2, 8))
     assert long == pytest.approx(short, rel=0.05)
+
+
+def test_a_row_of_the_stream_follows_from_the_times_of_its_blocks() -> None:
+    net = benchmark_stream.network(32, causal=False)
+    # Counted on paper: convolutions 15·(1·32 + 9·32·32), residuals 10·32, mixing 32.
+    assert benchmark_stream.multiplications(net) == 15 * (32 + 9 * 1024) + 320 + 32
+    times = {"stream": [0.004, 0.005, 0.020], "step": [0.01] * 3, "again": [0.1] * 3}
+    row = benchmark_stream.row("x", net, 441, times, best=441 * 139_072 / 0.0025)
+    assert row[:4] == ["x", "441", "2.00", "50 %"]
+    assert row[4].split(" of ")[1] == "10.00 ms"
+    assert float(row[4].split()[0]) == pytest.approx(20, abs=0.1)
+    assert row[5:] == ["2.00", "20.0"]
+
+
+def test_the_table_of_the_stream_has_both_networks(capsys: pytest.CaptureFixture[str]) -> None:
+    benchmark_stream.main(["--channels", "2", "--blocks", "16", "2000", "--seconds", "0.01"])
+    out = capsys.readouterr().out
+    assert f"1 thread, torch {torch.__version__}" in out.splitlines()[0]
+    ((header, _, *rows),) = tables(out)
+    assert tuple(header) == benchmark_stream.COLUMNS
+    assert [row[:2] for row in rows] == [
+        [f"{name}, 2 channels", length] for name in ("centred", "causal") for length in ("16", "2,000")
+    ]

@@ -25,6 +25,8 @@ FURTHER = {
     "models/metrics.py": {"pyloudnorm"},
     "data/datamodule.py": {"pytorch_lightning"},
     "data/audio.py": {"soundfile"},
+    "data/audio_blocks.py": {"soundfile"},
+    "data/resample.py": {"soxr"},
 }
 INSIDE_FUNCTIONS = {"auraloss": {"matplotlib"}, "models": {"matplotlib"}, "data": {"torchaudio"}}
 FILES = sorted(file for package in ALLOWED for file in (ROOT / package).rglob("*.py"))

@@ -1,0 +1,167 @@
+"""A TCN's way through a signal in blocks, at little more than the cost of its multiplications.
+
+`TCN.step` joins every block of samples with the whole history of every layer, 1.8 MB for the paper's network, and its
+convolutions rearrange all of it again. Here a history is a `Line`, to which new samples are appended, and from which a
+convolution reads them where they lie. For that time is the first axis: the rows of a matrix are samples (of all items
+of the batch, item by item), its columns channels.
+
+Batch norm and FiLM together are a gain and a shift of each channel, computed when the controls change.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.net import Steps
+
+if TYPE_CHECKING:
+    from models.tcn import TCN, FiLM
+
+ROWS = 4096
+"""Rows that pass all layers at once: what one layer leaves is still in the cache when the next one needs it."""
+
+FEW_ROWS = 1024
+"""Up to here, a copy of all taps side by side and one matrix product take less time than a convolution."""
+
+
+class Line:
+    """A delay line: the last `span` samples, and the newest block.
+
+    New samples are written behind the others. Where the room ends, the last `span` of them move to the front; as there
+    is room for as many, each sample is moved about once, and memory never grows.
+
+    Args:
+        past: the sample that fills the line at first, ``(B, channels)``.
+        span: samples to remember besides a block.
+        longest: samples of the longest block.
+    """
+
+    def __init__(self, past: Tensor, span: int, longest: int) -> None:
+        self.samples = past.repeat(2 * span + longest, 1, 1)
+        self.span = span
+        self.end = span
+
+    def slot(self, count: int) -> Tensor:
+        """Where the newest block of `count` samples has to be written, ``(count · B, channels)``."""
+        if self.end + count > len(self.samples):
+            self.samples[: self.span] = self.samples[self.end - self.span : self.end]  # never overlap
+            self.end = self.span
+        self.end += count
+        return self.delayed(count, 0)
+
+    def delayed(self, count: int, delay: int) -> Tensor:
+        """The newest block as it was `delay` samples ago, at most `span`: ``(count · B, channels)``."""
+        stop = self.end - delay
+        return self.samples[stop - count : stop].flatten(0, 1)
+
+    def past(self, count: int) -> Tensor:
+        """The newest block and the `span` samples before it, ``((span + count) · B, channels)``."""
+        return self.samples[self.end - count - self.span : self.end].flatten(0, 1)
+
+    def side_by_side(self, count: int, taps: int, dilation: int) -> Tensor:
+        """The newest block at every tap of a kernel, oldest first, ``(count · B, taps · channels)``; a copy."""
+        _, items, channels = self.samples.shape
+        rows = (count * items, taps, channels)
+        return self.past(count).as_strided(rows, (channels, dilation * items * channels, 1)).flatten(1)
+
+
+class Layer(NamedTuple):
+    """A block of the network: its kernel, and its past."""
+
+    block: Any  # the `TCNBlock` itself
+    input: Line
+    total: Line  # the mixed outputs of the layers before, which wait for this one's look-ahead
+    kernel: Tensor  # (taps, in_channels, out_channels), oldest first
+    slope: Tensor  # (out_channels,), of the PReLU
+    residual: Tensor  # (out_channels,) where each channel passes on its own, else (in_channels, out_channels)
+
+
+class TCNSteps(Steps):
+    """See `Steps`. What the weights amount to is computed here, what the controls amount to when they change.
+
+    Args:
+        net: in evaluation mode.
+        controls: ``(B, controls)``.
+    """
+
+    def __init__(self, net: TCN, controls: Tensor) -> None:
+        self.conditioning = net.conditioning
+        rows = ROWS if controls.device.type == "cpu" else 8 * ROWS  # there, few and large products are faster
+        self.longest = max(1, rows // len(controls))
+        self.mix = net.mix.weight.squeeze(-1).t().contiguous()
+        self.bias: Any = net.mix.bias
+        self.layers: list[Layer] = []
+        # The state after endless silence has, of each layer, one sample that is the same at all times.
+        past = controls.new_zeros(len(controls), net.in_channels)
+        total = controls.new_zeros(len(controls), net.mix.out_channels)
+        condition = self._condition(controls)
+        block: Any
+        for block in net.blocks:
+            identity = torch.eye(past.shape[1], dtype=past.dtype, device=past.device)
+            residual = block.residual(identity.unsqueeze(-1)).squeeze(-1)
+            self.layers.append(
+                Layer(
+                    block,
+                    Line(past, block.span, self.longest),
+                    Line(total, block.lookahead, self.longest),
+                    block.conv.weight.permute(2, 1, 0).contiguous(),
+                    block.activation.weight,
+                    residual.diagonal().contiguous() if block.residual.groups == residual.shape[1] else residual,
+                )
+            )
+            past = block(past.unsqueeze(-1).expand(-1, -1, block.span + 1), condition).squeeze(-1)
+            total = total + past @ self.mix
+        self.set(controls)
+
+    def set(self, controls: Tensor) -> None:
+        condition = self._condition(controls)
+        self.films = [gain_and_shift(layer.block.film, condition) for layer in self.layers]
+
+    def _condition(self, controls: Tensor) -> Tensor:
+        return controls if self.conditioning is None else self.conditioning(controls)
+
+    def _step(self, block: Tensor) -> Tensor:
+        items, _, count = block.shape
+        rows = count * items
+        first = self.layers[0]
+        first.input.slot(count).view(count, items, -1).copy_(block.permute(2, 0, 1))
+        first.total.slot(count).zero_()
+        for layer, (gain, shift), after in zip(self.layers, self.films, [*self.layers[1:], None], strict=True):
+            taps, _, channels = layer.kernel.shape
+            dilation = layer.block.dilation
+            if rows <= FEW_ROWS:
+                y = layer.input.side_by_side(count, taps, dilation) @ layer.kernel.flatten(0, 1)
+            else:
+                # As an image of one line whose channels come last, which is how the samples lie: nothing is copied.
+                image, kernel = layer.input.past(count).t()[None, :, None], layer.kernel.permute(2, 1, 0).unsqueeze(2)
+                y = F.conv2d(image, kernel, dilation=(1, dilation * items))[0, :, 0].t().contiguous()
+            film = y.view(count, items, channels)
+            torch.addcmul(shift, film, gain, out=film)
+            y = torch.prelu(y, layer.slope)
+            kept = layer.input.delayed(count, layer.block.lookahead)
+            waiting = layer.total.delayed(count, layer.block.lookahead)
+            output = after.input.slot(count) if after else y
+            if layer.residual.ndim == 1:
+                torch.addcmul(y, kept, layer.residual, out=output)
+            else:
+                torch.addmm(y, kept, layer.residual, out=output)
+            total = torch.addmm(waiting, output, self.mix)
+            if after:
+                after.total.slot(count).copy_(total)
+        return torch.tanh(total + self.bias).view(count, items, -1).permute(1, 2, 0)
+
+
+def gain_and_shift(film: FiLM, condition: Tensor) -> tuple[Tensor, Tensor]:
+    """What batch norm and FiLM do together, in evaluation: ``gain · x + shift``, each ``(B, channels)``."""
+    norm: Any = film.norm
+    gain = torch.rsqrt(norm.running_var + norm.eps)
+    shift = -norm.running_mean * gain
+    if film.modulation is None:
+        gain, shift = gain * norm.weight, shift * norm.weight + norm.bias
+        return gain.expand(len(condition), -1), shift.expand(len(condition), -1)
+    scale, offset = film.modulation(condition).chunk(2, dim=1)
+    return gain * scale, shift * scale + offset
