@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: study test test-all lint clean
+.PHONY: study test test-all lint bench clean
 .DEFAULT_GOAL := test
 
 .venv/.installed: pyproject.toml constraints.txt
@@ -17,16 +17,21 @@ study: .venv/.installed
 	$(RUN) train.py --multirun experiment=quick
 	$(RUN) evaluate.py runs=runs/quick
 
+# Two processes, a file of tests at a time: its fixtures are made once, and each test computes with one thread.
 test: lint
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 test-all: lint
-	$(RUN) -m pytest -m ''
+	$(RUN) -m pytest -n 2 --dist loadfile -m ''
 
 lint: .venv/.installed
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+
+# About eight minutes on two cores; with nothing else running. docs/performance.md says what the tables mean.
+bench: .venv/.installed
+	for subject in train stream evaluate export data; do $(RUN) -m scripts.benchmark $$subject || exit 1; echo; done
 
 clean:
 	rm -rf .venv build dist *.egg-info

@@ -22,6 +22,9 @@ class Net(nn.Module):
     in_channels: int = 1
     """Channels of the input signal."""
 
+    recompute: bool = False
+    """Whether training is to keep less for the backward pass and compute more; a network that cannot ignores it."""
+
     receptive_field: int
     """Input samples on which an output sample depends."""
 

@@ -137,7 +137,8 @@ class TCNBlock(nn.Module):
 
 class TCN(Net):
     """The paper's network with its defaults: receptive field 14,323 samples (325 ms at 44.1 kHz), about 0.2 M
-    parameters.
+    parameters. With ``recompute``, training on a CPU keeps one signal of each block instead of two, and convolves once
+    more.
 
     Args:
         blocks: number of blocks.
@@ -164,9 +165,6 @@ class TCN(Net):
         >>> net(torch.zeros(1, 1, 100), torch.zeros(1, 2)).shape
         torch.Size([1, 1, 94])
     """
-
-    recompute = False
-    """If true, training on a CPU keeps half as much for the backward pass, and computes every convolution once more."""
 
     def __init__(
         self,

@@ -52,9 +52,14 @@ class Variant:
     benchmark: bool = False  # trainer.benchmark=true
     compiled: bool = False  # compile.backend=inductor
     fused: bool = False  # optimizer.fused=true
+    recompute: bool = False  # recompute=true
 
 
-AGAINST_PLAIN = (Variant("plain modules", plain=True), Variant("ours", fused=True))
+AGAINST_PLAIN = (
+    Variant("plain modules", plain=True),
+    Variant("ours", fused=True),
+    Variant("ours, recompute", fused=True, recompute=True),
+)
 SWITCHES = (
     Variant("plain modules, float32", plain=True),
     Variant("float32"),
@@ -93,6 +98,7 @@ class Step:
     def __init__(self, variant: Variant, net: TCN, setting: Setting) -> None:
         self.variant, self.setting = variant, setting
         self.net: Any = (PlainTCN(net) if variant.plain else net).to(setting.device)
+        self.net.recompute = variant.recompute
         self.forward: Callable[[Tensor, Tensor], Tensor] = self.net
         if variant.compiled:
             self.forward = torch.compile(self.net.forward, fullgraph=True, dynamic=False, backend=setting.backend)

@@ -13,12 +13,13 @@ from models.net import Net
 from models.run import RunError
 from models.score_cache import digest, digest_files
 from scripts.held_out import HeldOut, Source, trained_on
+from scripts.same_run import FREE_OPTIONS, FREE_SECTIONS
 from scripts.scores import UNPROCESSED
 
 RETRAIN = "Train it again, or name the data to test on: data=signaltrain data.root=…"
 # Models that differ in these alone are the same: where and how fast they were trained, and what was kept of it.
-FREE = ("seed", "name", "study", "logger")
-FREE_IN = {"trainer": ("accelerator", "devices", "strategy"), "data": ("root", "num_workers", "preload")}
+FREE = {"seed", "name", "study", *FREE_SECTIONS} - {"choices"}
+LENGTH = ("max_epochs", "max_time")  # a run stays the same run when it is continued, but becomes another model
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ def _kind(config: Mapping[str, Any]) -> str:
     kept = []
     for section, values in config.items():
         if isinstance(values, dict):
-            values = {key: value for key, value in values.items() if key not in FREE_IN.get(section, ())}
+            free = {*FREE_OPTIONS.get(section, ()), "root"} - {*LENGTH}
+            values = {key: value for key, value in values.items() if key not in free}
         if section not in FREE:
             kept.append((str(section), repr(values)))
     return repr(sorted(kept))

@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 
 # A run stays the same run when these change: it can be continued for longer, elsewhere, and logged otherwise. Of its
 # results they change the rounding at most. Not so the precision: a run in bfloat16 is another one.
-FREE_SECTIONS = ("logger", "choices", "compile")
+FREE_SECTIONS = ("logger", "choices", "compile", "recompute")
 FREE_OPTIONS = {
     "trainer": ("max_epochs", "max_time", "accelerator", "devices", "strategy", "benchmark"),
     "data": ("num_workers", "preload"),

@@ -54,6 +54,7 @@ def train(cfg: DictConfig, folder: Path) -> None:
 
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     net = instantiate(cfg.model)
+    net.recompute = cfg.recompute
     loss = instantiate(cfg.loss)
     data = instantiate(cfg.data, receptive_field=net.receptive_field, lookahead=net.lookahead, seed=cfg.seed)
     trial_loss = copy.deepcopy(loss)  # a call advances the generator of random resolutions

@@ -13,6 +13,8 @@ CONFIG: dict[str, Any] = {
     "model": {"channels": 8},
     "data": {"root": "a", "segment_length": 100, "num_workers": 0, "preload": False},
     "trainer": {"accelerator": "cpu", "devices": 1, "strategy": "auto", "precision": "32-true", "max_epochs": 8},
+    "optimizer": {"lr": 1e-3, "fused": False},
+    "compile": {"backend": None},
     "logger": {},
 }
 
@@ -31,6 +33,7 @@ def made(folder: str, **changes: dict[str, Any]) -> Candidate:
         {"trainer": {"devices": 2, "strategy": "ddp"}},
         {"data": {"root": "/b/a"}},
         {"data": {"num_workers": 4, "preload": True}},
+        {"optimizer": {"fused": True}, "compile": {"backend": "inductor"}},
         {"logger": {"project": "x"}},
     ],
 )
@@ -45,6 +48,7 @@ def test_where_a_run_was_trained_does_not_make_another_model(elsewhere: dict[str
         {"trainer": {"precision": "bf16-mixed"}},
         {"trainer": {"max_epochs": 9}},
         {"data": {"segment_length": 200}},
+        {"optimizer": {"lr": 2e-3}},
         {"model": {"channels": 9}},
     ],
 )

@@ -25,6 +25,7 @@ from data.fingerprint import fingerprint
 from models import run
 from models.callbacks import TrainingBar
 from models.system import System
+from models.tcn import TCNBlock
 from tests.conftest import ROOT, TINY, TINY_RECEPTIVE_FIELD, Entry
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")  # on continuing
@@ -135,6 +136,20 @@ def test_the_same_command_gives_the_same_weights_and_another_seed_others(train: 
     assert not same(runs / "a", runs / "c")
     assert rows(runs / "a") == rows(runs / "b")
     assert rows(runs / "a") != rows(runs / "c")
+
+
+def test_recomputing_saves_memory_and_changes_nothing(
+    train: Entry, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+    fused = TCNBlock.fused
+    monkeypatch.setattr(TCNBlock, "fused", lambda self, *given: (seen.append(given[-1]), fused(self, *given))[1])
+    assert train("name=a").code == 0
+    assert not any(seen)
+    seen.clear()
+    assert train("name=b", "recompute=true").code == 0
+    assert all(seen)
+    assert same(runs / "a", runs / "b")
 
 
 @pytest.mark.parametrize("loss", ["l1", "rrstft"])
