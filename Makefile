@@ -17,12 +17,11 @@ study: .venv/.installed
 	$(RUN) train.py --multirun experiment=quick
 	$(RUN) evaluate.py runs=runs/quick
 
-# Two processes, a file of tests at a time: its fixtures are made once, and each test computes with one thread.
 test: lint
-	$(RUN) -m pytest -n 2 --dist loadfile
+	$(RUN) -m pytest
 
 test-all: lint
-	$(RUN) -m pytest -n 2 --dist loadfile -m ''
+	$(RUN) -m pytest -m ''
 
 lint: .venv/.installed
 	$(RUN) -m ruff check .
