@@ -52,7 +52,9 @@ def write_data(root: Path, seed: int = 0, sample_rate: int = 44100, channels: in
 def save_net(folder: Path, checkpoint: str, seed: int, gain: float = 1.0, model: dict[str, Any] = MODEL) -> None:
     """A checkpoint of a network with random weights."""
     generator = torch.Generator().manual_seed(seed)
-    net = run.build_net(model)
+    with torch.random.fork_rng(devices=[]):  # or the tests before would decide on the weights
+        torch.manual_seed(seed)
+        net = run.build_net(model)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
