@@ -17,11 +17,12 @@ study: .venv/.installed
 	$(RUN) train.py --multirun experiment=quick
 	$(RUN) evaluate.py runs=runs/quick
 
+# Two processes, a file of tests at a time: its fixtures are made once, and each test computes with one thread.
 test: lint
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 test-all: lint
-	$(RUN) -m pytest -m ''
+	$(RUN) -m pytest -n 2 --dist loadfile -m ''
 
 lint: .venv/.installed
 	$(RUN) -m ruff check .
