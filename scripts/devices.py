@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from data.embedded import SETTINGS_FILE
 from data.la2a import la2a
 from models.net import Net
 from models.stream import Stream
 
 Array = NDArray[np.float64]
 Device = Callable[[Array], Array]
+Setting = tuple[int, float]  # switch (0 or 1), peak reduction (0 … 100)
+
+
+def is_embedded(root: Path) -> bool:
+    """Whether a data set is the embedded one, whose device is at hand."""
+    return (root / SETTINGS_FILE).is_file()
+
+
+def parsed(setting: str) -> Setting:
+    """
+    >>> parsed("0__75")
+    (0, 75.0)
+    """
+    switch, _, peak_reduction = setting.partition("__")
+    return int(switch), float(peak_reduction)
 
 
 def run(device: Device, x: Array) -> Array:

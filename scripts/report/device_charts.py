@@ -11,10 +11,11 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from scripts import measure
+from scripts.devices import Setting
 from scripts.gain import LevelMap, Transfer
 from scripts.report.charts import BEYOND_DB, WIDE, Canvas, Chart, Section, bounds, plain, scale, thinned
 from scripts.report.colours import INPUT, TARGET, Look
-from scripts.report.devices import Driven, Recorded, Setting
+from scripts.report.devices import Driven, Recorded
 from scripts.steady import RESPONSE_DB
 
 Line = tuple[NDArray[np.float64], NDArray[np.float64]]

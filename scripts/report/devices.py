@@ -9,22 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
-from data.embedded import SETTINGS_FILE
 from data.signaltrain import Recording
 from models.net import Net
-from scripts.devices import la2a_at, network_at
+from scripts.devices import Setting, la2a_at, network_at, parsed
 from scripts.gain import LevelMap, Transfer, level_map, transfer
 from scripts.measure import Measurement, measure
 from scripts.report.passages import choose, hear
 
 SETTINGS = 4  # at most; a network renders 12 s of test signals for each
 RECORDED_SECONDS = 12.0  # of a recording
-
-Setting = tuple[int, float]  # switch, peak reduction
 
 
 @dataclass(frozen=True)
@@ -48,35 +44,30 @@ class Recorded:
     failed: dict[str, str]  # why a model is not among them
 
 
-def is_embedded(root: Path) -> bool:
-    """Whether a data set is the embedded one, whose device is at hand."""
-    return (root / SETTINGS_FILE).is_file()
-
-
 def choose_settings(settings: Iterable[str], trained: Collection[str]) -> list[str]:
     """Up to four settings (``"0__75"``), those that were never trained on first, spread over the peak reductions.
 
     >>> choose_settings(["0__20", "0__40", "1__60", "0__80", "1__95", "0__90"], {"0__20"})
-    ['0__40', '0__80', '0__90', '1__95']
+    ['0__40', '0__90', '1__60', '1__95']
     """
-    order = sorted(set(settings), key=lambda setting: (setting in trained, _parsed(setting)[1], _parsed(setting)))
+    order = sorted(set(settings), key=lambda setting: (setting in trained, parsed(setting)[1], parsed(setting)))
     new = [setting for setting in order if setting not in trained]
     pool = new if len(new) >= SETTINGS else order[: max(SETTINGS, len(new))]
     if len(pool) > SETTINGS:
         pool = [pool[round(i * (len(pool) - 1) / (SETTINGS - 1))] for i in range(SETTINGS)]
-    return sorted(pool, key=_parsed)
+    return sorted(pool, key=parsed)
 
 
 def drive(nets: Mapping[str, Net], settings: Sequence[str], trained: Collection[str], sample_rate: int) -> Driven:
     """Measures the LA-2A model and each network; one that fails is left out, and the reason is kept."""
-    parsed = [_parsed(setting) for setting in settings]
+    places = [parsed(setting) for setting in settings]
     models, failed = {}, {}
     for label, net in nets.items():
         try:
-            models[label] = measure(network_at(net), parsed, sample_rate)
+            models[label] = measure(network_at(net), places, sample_rate)
         except ValueError as error:
             failed[label] = str(error)
-    target = measure(la2a_at(sample_rate), parsed, sample_rate)
+    target = measure(la2a_at(sample_rate), places, sample_rate)
     return Driven(target, models, [setting in trained for setting in settings], failed)
 
 
@@ -99,10 +90,5 @@ def compare(
                 for label, y in (("", passage.target), *passage.outputs.items())
             }
             target = both.pop("")
-            found.append(Recorded(_parsed(setting), setting in trained, target, both, passage.failed))
+            found.append(Recorded(parsed(setting), setting in trained, target, both, passage.failed))
     return found
-
-
-def _parsed(setting: str) -> Setting:
-    switch, _, peak_reduction = setting.partition("__")
-    return int(switch), float(peak_reduction)

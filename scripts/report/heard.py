@@ -12,6 +12,7 @@ import torch
 from data import signaltrain
 from data.signaltrain import Recording
 from models.net import Net
+from scripts.devices import is_embedded
 from scripts.findings import Worst
 from scripts.report import device_charts, devices, passages, traces
 from scripts.report.charts import Section
@@ -147,7 +148,7 @@ def _devices(
     device: torch.device,
 ) -> None:
     settings = devices.choose_settings((recording.setting for recording in recordings), trained)
-    if devices.is_embedded(root):
+    if is_embedded(root):
         driven = devices.drive(nets, settings, trained, recordings[0].sample_rate)
         failed = driven.failed
         heard.sections.append(device_charts.driven(driven, looks))
