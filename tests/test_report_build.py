@@ -18,7 +18,7 @@ from models import run
 from models.score_cache import digest, digest_files
 from models.tcn import TCN
 from scripts import findings, scores
-from scripts.report import __main__, build, devices, heard, trained
+from scripts.report import __main__, build, heard, trained
 from scripts.report.colours import looks
 from tests import made_scores
 from tests.conftest import ROOT
@@ -47,7 +47,7 @@ def study(folder: Path, root: Path, models: tuple[str, ...] = ("esr", "mrstft"),
         loss = model if model in ("esr", "mrstft") else "own"
         runs.append({"run": str(of), "model": model, "loss": loss, "seed": seed})
         for metric, value in (("ESR", 0.3 + 0.1 * number), ("MR", 1.3 - 0.1 * number)):
-            for id, setting in (("5", "0__75"), ("6", "1__55")):
+            for id, setting in (("5", "0__85"), ("6", "1__55")):
                 row = made_scores.row(
                     model, metric, value + int(id), seed=seed, recording=id, setting=setting, loss=loss
                 )
@@ -55,11 +55,11 @@ def study(folder: Path, root: Path, models: tuple[str, ...] = ("esr", "mrstft"),
     for metric in ("ESR", "MR"):
         rows += [
             made_scores.row(scores.UNPROCESSED, metric, 9.0, recording=id, setting=setting, samples=65_536)
-            for id, setting in (("5", "0__75"), ("6", "1__55"))
+            for id, setting in (("5", "0__85"), ("6", "1__55"))
         ]
     results = folder / "results"
     results.mkdir()
-    settings = ["0__75", "0__20"]
+    settings = ["0__85", "0__100"]
     return made_scores.write(results, rows, **{"root": str(root), "runs": runs, "trained_settings": settings, **info})
 
 
@@ -69,7 +69,7 @@ def ids_of(root: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory, tiny_root: Path) -> Path:
-    assert ids_of(tiny_root) == ["5", "6"]
+    assert ids_of(tiny_root) == ["5", "6", "7"]
     return study(tmp_path_factory.mktemp("study"), tiny_root)
 
 
@@ -231,9 +231,9 @@ def test_a_network_that_fails_is_left_out_alone(
 ) -> None:
     torch.manual_seed(0)
     nets = {"ESR": TCN(**NET).eval(), "MR": broken()}
-    worst = findings.Worst("runs/m", "mrstft", "MR", "5", "0__75", 0, 0, 65_536, "MR", 1.0, 2.0)
-    info = {"root": str(tiny_root), "sample_rate": 44_100, "channels": 1, "trained_settings": ["0__75"]}
-    monkeypatch.setattr(devices, "is_embedded", lambda root: embedded)
+    worst = findings.Worst("runs/m", "mrstft", "MR", "5", "0__85", 0, 0, 65_536, "MR", 1.0, 2.0)
+    info = {"root": str(tiny_root), "sample_rate": 44_100, "channels": 1, "trained_settings": ["0__85"]}
+    monkeypatch.setattr(build.heard, "is_embedded", lambda root: embedded)
     heard = build.heard.gather(info, nets, [(worst, nets["MR"])], looks([("ESR", "esr"), ("MR", "mrstft")]))
     labels = [signal["label"] for passage in heard.passages for signal in json.loads(passage["data"])["signals"]]
     assert "ESR" in labels
@@ -249,7 +249,7 @@ def test_a_network_that_fails_is_left_out_alone(
 def test_another_device_is_compared_with_its_recordings(
     tmp_path: Path, tiny_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(devices, "is_embedded", lambda root: False)
+    monkeypatch.setattr(build.heard, "is_embedded", lambda root: False)
     page = build.write(study(tmp_path, tiny_root, models=("esr",))).read_text(encoding="utf-8")
     assert "Beside the recordings" in page
     assert "As a device under test" not in page
