@@ -79,7 +79,8 @@ def gain_reduction(
 
     Args:
         x: recordings, full scale ±1.
-        peak_reduction: knob, 0…100; one for all or one for each recording.
+        peak_reduction: knob, 0…100; one for all, one for each recording, or one for each sample of `x`: a knob that
+            moves, and is read at each control step.
         limit: switch, 0 = Compress, 1 = Limit; one for all or one for each recording.
         sample_rate: Hz.
 
@@ -93,11 +94,11 @@ def gain_reduction(
     hop = control_hop(sample_rate)
     period = hop / sample_rate
     reduction = np.empty((len(recordings), -(-recordings.shape[1] // hop)))
-    for row, recording, t, switch in zip(reduction, recordings, threshold(knobs), switches, strict=True):
+    for row, recording, knob, switch in zip(reduction, recordings, knobs, switches, strict=True):
         keep = exp(-1 / (LEVEL_TIME * sample_rate))
         brightness = lfilter([1 - keep], [1, -keep], np.abs(recording))[::hop]
         level_db = 20 * np.log10(np.pi / 2 * brightness + 1e-15)
-        row[:] = _photocell((level_db - t).tolist(), BETA if switch else 0.0, period)
+        row[:] = _photocell((level_db - threshold(knob[::hop])).tolist(), BETA if switch else 0.0, period)
     return reduction.reshape(*np.shape(x)[:-1], -1)
 
 
@@ -115,7 +116,8 @@ def la2a(
 
     Args:
         x: recordings, full scale ±1.
-        peak_reduction: knob, 0…100; one for all or one for each recording.
+        peak_reduction: knob, 0…100; one for all, one for each recording, or one for each sample of `x`: a knob that
+            moves, and is read at each control step.
         limit: switch, 0 = Compress, 1 = Limit; one for all or one for each recording.
         sample_rate: Hz.
         seed: of the noise, or the generator to draw it from; None for a device without noise.
@@ -191,7 +193,7 @@ def _tube(v: NDArray[np.float64]) -> NDArray[np.float64]:
 def _check(
     x: ArrayLike, peak_reduction: ArrayLike, limit: ArrayLike, sample_rate: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Recordings `(n, samples)` with a knob and a switch for each."""
+    """Recordings `(n, samples)`, for each a knob `(1,)` or `(samples,)`, and a switch."""
     recordings = np.atleast_2d(np.asarray(x, dtype=np.float64))
     if recordings.ndim != 2 or recordings.shape[1] == 0:
         raise ValueError(f"recordings must be (samples,) or (n, samples) and not empty, got {np.shape(x)}")
@@ -199,12 +201,15 @@ def _check(
         raise ValueError(f"sample_rate is in Hz and at least 8000, got {sample_rate}")
     settings = []
     for name, value, highest in (("peak_reduction", peak_reduction, 100), ("limit", limit, 1)):
-        knobs = np.asarray(value, dtype=np.float64)
-        if knobs.ndim > 1 or knobs.size not in (1, len(recordings)):
-            raise ValueError(f"{name} has shape {knobs.shape} for {len(recordings)} recordings")
-        if not np.all((knobs >= 0) & (knobs <= highest)):
+        found = np.asarray(value, dtype=np.float64)
+        moves = name == "peak_reduction" and found.shape == np.shape(x)
+        if not moves and (found.ndim > 1 or found.size not in (1, len(recordings))):
+            raise ValueError(f"{name} has shape {found.shape} for {len(recordings)} recordings")
+        if not np.all((found >= 0) & (found <= highest)):
             raise ValueError(f"{name} must lie in 0…{highest}, got {value!r}")
-        settings.append(np.broadcast_to(knobs.ravel(), (len(recordings),)))
-    if not np.all(np.isin(settings[1], (0, 1))):
+        width = recordings.shape[1] if moves else 1
+        settings.append(np.broadcast_to(found.reshape(-1, width), (len(recordings), width)))
+    knobs, switches = settings[0], settings[1][:, 0]
+    if not np.all(np.isin(switches, (0, 1))):
         raise ValueError(f"limit is a switch, 0 or 1, got {limit!r}")
-    return recordings, settings[0], settings[1]
+    return recordings, knobs, switches

@@ -177,6 +177,34 @@ def test_recordings_do_not_touch_each_other():
     assert gain_reduction(x, knobs, switches).shape == (3, 313)  # ceil(5000 / 16)
 
 
+def test_a_knob_that_stays_is_the_same_as_a_curve_or_a_number():
+    x = np.random.default_rng(2).normal(size=(2, 5000)) * 0.3
+    curves = np.array([[40.0], [90.0]]) * np.ones((2, 5000))
+    np.testing.assert_array_equal(gain_reduction(x, curves, [0, 1]), gain_reduction(x, [40, 90], [0, 1]))
+    np.testing.assert_array_equal(la2a(x, curves, 1), la2a(x, [40, 90], 1))
+    np.testing.assert_array_equal(la2a(x[0], curves[0]), la2a(x[0], 40))
+
+
+@pytest.mark.parametrize("switch", [0, 1])
+def test_a_knob_that_moves_slowly_passes_through_the_static_curves(switch):
+    """From 30 to 100 over 14 s, at −10 dBFS; the reduction stands at each published point as it goes by."""
+    x = sine(14, -10)
+    reduction = gain_reduction(x, np.linspace(30, 100, len(x)), switch)
+    for knob in range(40, 91, 10):
+        assert at(reduction, (knob - 30) / 5) == pytest.approx(STATIC[switch, knob][LEVELS.index(-10)], abs=0.5)
+    settled = reduction[round(0.1 / STEP) :: round(0.01 / STEP)]
+    assert np.all(np.diff(settled) > -0.02)
+
+
+def test_a_knob_that_jumps_is_heard_from_the_next_control_step_on():
+    x, hop = sine(1, -10), control_hop(RATE)
+    knob = np.where(np.arange(len(x)) < 800 * hop + 1, 30.0, 90.0)
+    moved, stays = gain_reduction(x, knob), gain_reduction(x, 30)
+    np.testing.assert_array_equal(moved[:801], stays[:801])
+    assert moved[801] > stays[801] + 0.1
+    assert moved[-1] == pytest.approx(STATIC[0, 90][LEVELS.index(-10)], abs=0.5)
+
+
 def test_extremes_stay_finite():
     for x in (silence(0.5), 10 * sine(0.5), np.full(1, 1.0), np.full(1000, 1e-300)):
         for switch in (0, 1):
@@ -192,6 +220,9 @@ def test_extremes_stay_finite():
         ({"peak_reduction": float("nan")}, "got nan"),
         ({"peak_reduction": 50, "limit": 0.5}, "limit is a switch, 0 or 1, got 0.5"),
         ({"peak_reduction": [10, 20, 30]}, r"peak_reduction has shape \(3,\) for 2 recordings"),
+        ({"peak_reduction": np.full((2, 99), 50)}, r"peak_reduction has shape \(2, 99\) for 2 recordings"),
+        ({"peak_reduction": np.full((2, 100), 101)}, "peak_reduction must lie in 0…100"),
+        ({"peak_reduction": 50, "limit": np.ones((2, 100))}, r"limit has shape \(2, 100\) for 2 recordings"),
         ({"peak_reduction": 50, "sample_rate": 44}, "sample_rate is in Hz"),
     ],
 )
