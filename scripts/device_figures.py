@@ -24,10 +24,12 @@ from data import signaltrain
 from models import run
 from scripts.devices import Array, Device, Setting, is_embedded, la2a_at, network_at, parsed
 from scripts.held_out import trained_on
-from scripts.steady import TIMING, Timing, static_curve
+from scripts.steady import Timing, static_curve
 from scripts.tone_step import tone_step
 
 LEVELS_DB = tuple(range(-40, 1, 5))  # of the static curve: below, the LA-2A is a gain of 1
+BRIEF = Timing(window=0.05, guard=0.17)  # as there are many settings; both are long enough
+BURST = 0.6  # s, of the tone step: high, and then low
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,10 @@ class Medians:
         )
 
 
-def behaviour(device: Device, sample_rate: int, timing: Timing = TIMING) -> Behaviour:
-    """Measures a device, which processes 8 s of audio; errors as of `scripts.devices.run`."""
-    step = tone_step(device, sample_rate, timing=timing)
-    return Behaviour(static_curve(device, sample_rate, LEVELS_DB, timing=timing), step.attack_ms, step.release_ms)
+def behaviour(device: Device, sample_rate: int) -> Behaviour:
+    """Measures a device, which processes 6.6 s of audio; errors as of `scripts.devices.run`."""
+    step = tone_step(device, sample_rate, high_seconds=BURST, release_seconds=BURST, timing=BRIEF)
+    return Behaviour(static_curve(device, sample_rate, LEVELS_DB, timing=BRIEF), step.attack_ms, step.release_ms)
 
 
 def la2a_behaviour(settings: Iterable[Setting], sample_rate: int) -> dict[Setting, Behaviour]:

@@ -1,8 +1,9 @@
-"""Devices under test: functions from mono samples to as many, aligned with them."""
+"""Devices under test: functions from mono samples to as many, aligned with them; some with a knob that moves."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from models.stream import Stream
 
 Array = NDArray[np.float64]
 Device = Callable[[Array], Array]
+Moved = Callable[[Array, Array], Array]  # takes the knob at each sample as well: peak reduction, 0 … 100
 Setting = tuple[int, float]  # switch (0 or 1), peak reduction (0 … 100)
 
 
@@ -72,6 +74,27 @@ def network_device(net: Net, controls: Sequence[float]) -> Device:
     return device
 
 
+def moved_network(net: Net, switch: int) -> Moved:
+    """A network trained on the LA-2A whose peak reduction moves, as a host moves it: set anew where it changes.
+
+    Arguments and errors as of `network_device`.
+    """
+    stream = Stream(net, (switch, 0.0))
+    where = next(net.parameters(), torch.empty(0)).device
+
+    def device(x: Array, knob: Array) -> Array:
+        stream.reset()
+        signal = torch.from_numpy(x).float().to(where).expand(1, net.in_channels, -1)
+        starts = np.flatnonzero(np.diff(knob, prepend=np.nan)).tolist()
+        parts = []
+        for start, stop in pairwise([*starts, len(x)]):
+            stream.controls = (switch, knob[start] / 100)
+            parts.append(stream.feed(signal[..., start:stop]))
+        return torch.cat([*parts, stream.flush()], dim=-1)[0, 0].cpu().double().numpy()
+
+    return device
+
+
 def network_at(net: Net) -> Callable[[int, float], Device]:
     """A network trained on the LA-2A, for a switch and a peak reduction (0 … 100)."""
     return lambda switch, peak_reduction: network_device(net, (switch, peak_reduction / 100))
@@ -80,3 +103,8 @@ def network_at(net: Net) -> Callable[[int, float], Device]:
 def la2a_at(sample_rate: int, seed: int | None = 0) -> Callable[[int, float], Device]:
     """The LA-2A model, for a switch and a peak reduction (0 … 100); `seed` of its noise, None for none."""
     return lambda switch, peak_reduction: lambda x: la2a(x, peak_reduction, switch, sample_rate, seed)
+
+
+def moved_la2a(sample_rate: int, switch: int) -> Moved:
+    """The LA-2A model without its noise, while its peak reduction moves."""
+    return lambda x, knob: la2a(x, knob, switch, sample_rate, seed=None)

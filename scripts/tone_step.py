@@ -66,13 +66,9 @@ def tone_step(
     period = round(sample_rate / frequency)
     envelope = level_steps((low_db, high_db, low_db), [round(s * sample_rate) for s in seconds], sample_rate)
     x = envelope * np.sin(2 * np.pi / period * np.arange(len(envelope)))
-    carrier = np.exp(-2j * np.pi / period * np.arange(len(envelope)))
-    window = hann(2 * period + 1) / period  # sums to 1
-    hop = round(sample_rate / 1000)
-    before, after = (2 * np.abs(fftconvolve(z * carrier, window, "same"))[::hop] for z in (x, run(device, x)))
-    times = np.arange(len(before)) * hop / sample_rate - round(timing.step * sample_rate) / sample_rate
+    times, gain_db = gain_of_tone(x, run(device, x), period, sample_rate)
+    times -= round(timing.step * sample_rate) / sample_rate
     shown = (times >= -timing.guard) & (times <= high_seconds + release_seconds)
-    gain_db = decibels(after / before)
     low, high = (_settled(times, gain_db, end - timing.guard, timing.window) for end in (0.0, high_seconds))
     times, gain_db = times[shown], gain_db[shown]
     attack, release = math.nan, math.nan
@@ -82,6 +78,24 @@ def tone_step(
         letting_go = ~settling
         release = _first_above(times[letting_go], gain_db[letting_go] - (low + high) / 2) - high_seconds
     return ToneStep(times, gain_db, high_seconds, 1000 * attack, 1000 * release)
+
+
+def gain_of_tone(x: Array, y: Array, period: int, sample_rate: int) -> tuple[Array, Array]:
+    """Gain in dB at every millisecond: level of the fundamental in `y` over that in `x`, each a Hann-weighted mean over
+    two periods of the tone (2 ms at 1 kHz).
+
+    Args:
+        period: of the tone, samples.
+        sample_rate: Hz.
+
+    Shape:
+        x and y ``(samples,)`` → times in s and the gain.
+    """
+    carrier = np.exp(-2j * np.pi / period * np.arange(len(x)))
+    window = hann(2 * period + 1) / period  # sums to 1
+    hop = round(sample_rate / 1000)
+    before, after = (2 * np.abs(fftconvolve(z * carrier, window, "same"))[::hop] for z in (x, y))
+    return np.arange(len(before)) * hop / sample_rate, decibels(after / before)
 
 
 def _settled(times: Array, gain_db: Array, end: float, window: float) -> float:
