@@ -3,8 +3,9 @@
 python -m scripts.device_figures --run runs/quick/mrstft-seed1 --run runs/quick/l1-seed1
 
 Of each network and setting: the largest error of the static curve from −40 to 0 dBFS, and how many times as long attack
-and release take as the device's. Both get the test signals of `scripts.steady` and `scripts.tone_step`. For networks
-that were trained on the embedded data set: its device is at hand.
+and release take as the device's. Both get the test signals of `scripts.steady` and `scripts.tone_step`. Of each
+network: how it follows its knob (`scripts.knob_sweep`). For networks that were trained on the embedded data set: its
+device is at hand.
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ import numpy as np
 
 from data import signaltrain
 from models import run
-from scripts.devices import Array, Device, Setting, is_embedded, la2a_at, network_at, parsed
+from scripts.devices import Array, Device, Setting, is_embedded, la2a_at, moved_la2a, moved_network, network_at, parsed
 from scripts.held_out import trained_on
+from scripts.knob_sweep import sweep_of
 from scripts.steady import Timing, static_curve
 from scripts.tone_step import tone_step
 
 LEVELS_DB = tuple(range(-40, 1, 5))  # of the static curve: below, the LA-2A is a gain of 1
 BRIEF = Timing(window=0.05, guard=0.17)  # as there are many settings; both are long enough
+COMPRESS = 0  # the switch while the knob moves
 BURST = 0.6  # s, of the tone step: high, and then low
 
 
@@ -204,7 +207,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             new = [setting for setting in settings if (setting, rate) not in targets]
             targets |= {(setting, rate): of for setting, of in la2a_behaviour(new, rate).items()}
             found = figures(network_at(net), {setting: targets[setting, rate] for setting in settings}, rate)
-            print(folder, *lines(found), f"median over {len(found)} settings: {medians(found)}", sep="\n", flush=True)
+            print(folder, *lines(found), f"median over {len(found)} settings: {medians(found)}", sep="\n")
+            for name, device in (("network", moved_network(net, COMPRESS)), ("LA-2A", moved_la2a(rate, COMPRESS))):
+                print(f"knob of the {name}: {sweep_of(device, rate)}", flush=True)
     except (ValueError, OSError) as error:
         sys.exit(f"Error: {error}")
 

@@ -40,6 +40,13 @@ class KnobSweep:
     step_db: float  # largest jump of the gain from one millisecond to the next
     backwards_db: float  # how far the gain rises while peak reduction rises, or falls while it falls, at most
 
+    def __str__(self) -> str:
+        said = (
+            f"zipper noise {self.zipper_db:.0f} dB; steps to {self.step_db:.3f} dB in a millisecond; "
+            f"gain the wrong way by {self.backwards_db:.3f} dB"
+        )
+        return said.replace("-", "−")
+
 
 def sweep_of(
     device: Moved,

@@ -86,6 +86,7 @@ def context() -> dict[str, Any]:
     ]
     keys = ("column", "winner", "own_wins", "significant", "sentence")
     figure = {"svg": Markup(CHART), "caption": HOSTILE}
+    sheet = {"html": Markup(TABLE), "caption": HOSTILE}
     charts = [("learning", "Learning curves"), ("settings", "By setting"), ("device", "As a device")]
     return {
         "made_of": "0",
@@ -100,7 +101,16 @@ def context() -> dict[str, Any]:
             {"title": "Convention of 2020", "description": HOSTILE, "html": Markup(TABLE)},
         ],
         "footnotes": ["Bold: best of the column.", HOSTILE],
-        "charts": [{"id": id, "title": title, "text": HOSTILE, "figures": [figure] * 2} for id, title in charts],
+        "charts": [
+            {
+                "id": id,
+                "title": title,
+                "text": HOSTILE,
+                "figures": [figure] * 2,
+                "table": sheet if id == "device" else None,
+            }
+            for id, title in charts
+        ],
         "palette": [{"id": id, "label": id, "colour": colour} for id, colour in PALETTE.items()],
         "passages": passages,
         "worst": [worst | {"run": f"runs/quick/{HOSTILE}", "label": HOSTILE, "metric": "ESR", "value": 1.75}],

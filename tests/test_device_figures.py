@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -101,13 +102,15 @@ def study(tmp_path_factory: pytest.TempPathFactory, tiny_root: Path) -> Path:
 
 def test_the_command_prints_each_setting_and_the_medians(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     device_figures.main(["--run", str(study / "l1-seed1")])
-    first, *settings, last = capsys.readouterr().out.splitlines()
+    first, *settings, last, knob, of_device = capsys.readouterr().out.splitlines()
     assert first == str(study / "l1-seed1")
     found, _ = device_figures.settings_of_run(study / "l1-seed1")
     assert [line.split()[:2] for line in settings] == [
         ["Limit" if switch else "Compress", f"{peak_reduction:g}"] for switch, peak_reduction in found
     ]
     assert last.startswith(f"median over {len(found)} settings: static curve within ")
+    assert knob.startswith("knob of the network: zipper noise −")
+    assert re.fullmatch(r"knob of the LA-2A: zipper noise −9\d dB; steps to 0\.0\d\d dB in .*", of_device)
 
 
 def test_a_run_of_another_device_is_refused(tmp_path: Path, data_root: Path) -> None:

@@ -108,6 +108,19 @@ def test_the_sections_stand_in_their_order(page: str) -> None:
     assert order == sorted(order)
 
 
+def test_the_devices_have_a_table_and_its_numbers_lie_beside_the_page(results: Path, page: str) -> None:
+    rows = re.findall(r'<tr><th scope="row">(\w+)</th><td data-value="3">3</td>', page)
+    assert rows == ["device", "ESR", "MR"]
+    lines = (results / "devices.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[:4] for line in lines[1:4]] == [
+        ["ESR", "1", "0", "85"],
+        ["ESR", "1", "0", "100"],
+        ["ESR", "0", "1", "55"],
+    ]
+    assert len(lines) == 1 + 2 * 3
+    assert len((results / "knob.csv").read_text(encoding="utf-8").splitlines()) == 1 + 3
+
+
 def test_every_id_is_there_once_and_every_reference_has_one(page: str) -> None:
     code = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     ids = re.findall(r'\sid="([^"]*)"', code)

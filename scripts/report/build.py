@@ -23,7 +23,8 @@ WORST = 10
 
 
 def write(folder: Path) -> Path:
-    """Makes report.html in a results folder; it appears whole or not at all.
+    """Makes report.html in a results folder, and the files of figures that belong to it; each appears whole or not at
+    all.
 
     Runs and recordings that are gone are left out, with a note on the page.
 
@@ -31,7 +32,10 @@ def write(folder: Path) -> Path:
         ValueError: if the folder does not hold the results of evaluate.py.
     """
     page = Path(folder) / PAGE
-    run.replace_file(page, render(context(Path(folder))))
+    shown = context(Path(folder))
+    for name, text in shown["files"].items():
+        run.replace_file(Path(folder) / name, text)
+    run.replace_file(page, render(shown))
     return page
 
 
@@ -56,7 +60,7 @@ def render(context: Mapping[str, Any]) -> str:
 
 
 def context(folder: Path) -> dict[str, Any]:
-    """What the page shows, by the names that the template has for it."""
+    """What the page shows, by the names that the template has for it, and under `files` what lies beside it."""
     evaluation = scores.read(folder)
     runs = _runs(evaluation)
     look_of = looks(dict.fromkeys((item["model"], item["loss"]) for item in runs))
@@ -86,6 +90,7 @@ def context(folder: Path) -> dict[str, Any]:
         ],
         "passages": audio.passages,
         "worst": audio.worst,
+        "files": audio.files,
     }
 
 

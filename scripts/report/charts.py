@@ -79,13 +79,22 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Sheet:
+    """A table on the page."""
+
+    html: Markup
+    caption: str
+
+
+@dataclass(frozen=True)
 class Section:
-    """Figures that belong together."""
+    """Figures that belong together, below a table if there is one."""
 
     id: str
     title: str
     text: str
     figures: list[Chart]
+    table: Sheet | None = None
 
 
 class Canvas:

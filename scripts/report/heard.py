@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from data.signaltrain import Recording
 from models.net import Net
 from scripts.devices import is_embedded
 from scripts.findings import Worst
-from scripts.report import device_charts, devices, passages, traces
+from scripts.report import device_charts, device_table, devices, passages, traces
 from scripts.report.charts import Section
 from scripts.report.colours import Look
 from scripts.report.passages import Passage, Place
@@ -34,6 +34,7 @@ class Heard:
     worst: list[dict[str, Any]] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)  # text by name, to lie beside the page
 
 
 def gather(
@@ -149,9 +150,14 @@ def _devices(
 ) -> None:
     settings = devices.choose_settings((recording.setting for recording in recordings), trained)
     if is_embedded(root):
-        driven = devices.drive(nets, settings, trained, recordings[0].sample_rate)
-        failed = driven.failed
-        heard.sections.append(device_charts.driven(driven, looks))
+        rate = recordings[0].sample_rate
+        driven = devices.drive(nets, settings, trained, rate)
+        measured = {label: nets[label] for label in driven.models}
+        every = {recording.setting for recording in recordings}
+        compared = device_table.compare(measured, every, settings, rate)
+        failed = driven.failed | compared.failed
+        heard.sections.append(replace(device_charts.driven(driven, looks), table=device_table.sheet(compared)))
+        heard.files |= device_table.files(compared, trained)
     else:
         found = devices.compare(nets, recordings, settings, trained, device)
         failed = {label: why for item in found for label, why in item.failed.items()}

@@ -1,0 +1,119 @@
+"""The table that sums up the models as devices: medians over all settings of the test, and the knob."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from models.net import Net
+from scripts.device_figures import COMPRESS, Figures, figures, la2a_behaviour, medians, table, times
+from scripts.devices import moved_la2a, moved_network, network_at, parsed
+from scripts.knob_sweep import KNOB, KnobSweep, sweep_of
+from scripts.report.charts import Sheet
+
+LARGE = 100_000  # parameters; a network with more is measured at the settings of the charts alone, as it takes long
+DEVICE = "device"
+COLUMNS = {
+    "settings": "settings measured",
+    "curve (dB)": "static curve: the largest error from −40 to 0 dBFS, median over settings",
+    "worst (dB)": "the same, at the worst setting",
+    "attack": "times the device's, median over the settings where both have one",
+    "release": "times the device's, median over the settings where both have one",
+    "zipper (dB)": "noise beside the tone while the knob moves, relative to it",
+    "step (dB)": "largest jump of the gain within a millisecond, while the knob moves",
+    "wrong way (dB)": "how far the gain rises while peak reduction rises, or falls while it falls",
+}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The figures of each model, and its knob beside the device's."""
+
+    figures: dict[str, list[Figures]]
+    sweeps: dict[str, KnobSweep]
+    device: KnobSweep
+    settings: int  # of the test split
+    limited: list[str]  # models that were measured at fewer
+    failed: dict[str, str]  # why a model is missing
+
+
+def compare(nets: Mapping[str, Net], settings: Collection[str], drawn: Sequence[str], sample_rate: int) -> Compared:
+    """Measures each network at all settings (``"0__75"``), a large one at those that are drawn."""
+    every = {setting: parsed(setting) for setting in sorted(settings, key=parsed)}
+    targets = la2a_behaviour(every.values(), sample_rate)
+    of_charts = {every[setting]: targets[every[setting]] for setting in drawn}
+    found, sweeps, failed = {}, {}, {}
+    large = [label for label, net in nets.items() if sum(weight.numel() for weight in net.parameters()) > LARGE]
+    for label, net in nets.items():
+        try:
+            measured = figures(network_at(net), of_charts if label in large else targets, sample_rate)
+            sweeps[label] = sweep_of(moved_network(net, COMPRESS), sample_rate)
+            found[label] = measured
+        except ValueError as error:
+            failed[label] = str(error)
+    limited = [label for label in large if label in found and len(of_charts) < len(targets)]
+    device = sweep_of(moved_la2a(sample_rate, COMPRESS), sample_rate)
+    return Compared(found, sweeps, device, len(every), limited, failed)
+
+
+def files(compared: Compared, trained: Iterable[str]) -> dict[str, str]:
+    """``devices.csv``, a row for each model and setting, and ``knob.csv``, a row for each model and the device."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["model", "zipper_db", "step_db", "backwards_db"])
+    for label, sweep in {DEVICE: compared.device, **compared.sweeps}.items():
+        writer.writerow([label, *(f"{value:.6g}" for value in (sweep.zipper_db, sweep.step_db, sweep.backwards_db))])
+    return {"devices.csv": table(compared.figures, map(parsed, trained)), "knob.csv": stream.getvalue()}
+
+
+def sheet(compared: Compared) -> Sheet | None:
+    """The table, the device in its first row; None without a model."""
+    if not compared.figures:
+        return None
+    heads = Markup("").join(
+        Markup('<th scope="col"><span title="{}">{}</span></th>').format(title, name) for name, title in COLUMNS.items()
+    )
+    rows = [_row(DEVICE, [(compared.settings, str(compared.settings)), *[(0.0, "0")] * 2, *[(1.0, "×1")] * 2],
+                 compared.device)]  # fmt: skip
+    for label, found in compared.figures.items():
+        middle, worst = medians(found), max(of.curve_error_db for of in found)
+        cells: list[tuple[float, str]] = [(len(found), str(len(found)))]
+        cells += [(error, f"{error:.2f}") for error in (middle.curve_error_db, worst)]
+        for ratio, (both, device) in ((middle.attack_ratio, middle.attacks), (middle.release_ratio, middle.releases)):
+            cells.append((ratio, times(ratio) + (f" ({both} of {device})" if both < device else "")))
+        rows.append(_row(label, cells, compared.sweeps[label]))
+    html = Markup(
+        '<table class="scores sortable">\n<thead><tr><th scope="col">as devices</th>{}</tr></thead>\n'
+        "<tbody>{}</tbody>\n</table>"
+    ).format(heads, Markup("\n").join(rows))
+    low, high = KNOB
+    caption = (
+        f"Medians over all {compared.settings} settings of the test: the largest error of the static curve from −40 to "
+        "0 dBFS; attack and release, as multiples of the device's. In brackets at how many settings the model has one, "
+        "where the device has one at more. Knob: peak reduction goes over a steady tone from "
+        f"{low:g} to {high:g} and back, 1 s each way, in Compress, set anew every 64 samples; zipper noise is what is "
+        "beside the tone, its modulation and its harmonics, the step is the largest within a millisecond. "
+        "All numbers are in devices.csv and knob.csv."
+    )
+    if compared.limited:
+        names = ", ".join(compared.limited)
+        caption += f" Measured at the settings of the charts alone, as they are large: {names}."
+    return Sheet(html, caption)
+
+
+def _row(label: str, cells: Sequence[tuple[float, str]], sweep: KnobSweep) -> Markup:
+    knob = [
+        (sweep.zipper_db, f"{sweep.zipper_db:.0f}".replace("-", "−")),
+        (sweep.step_db, f"{sweep.step_db:.2f}"),
+        (sweep.backwards_db, f"{sweep.backwards_db:.2f}"),
+    ]
+    values = Markup("").join(
+        Markup('<td data-value="{}">{}</td>').format("" if math.isnan(value) else f"{value:.6g}", text)
+        for value, text in (*cells, *knob)
+    )
+    return Markup('<tr><th scope="row">{}</th>{}</tr>').format(label, values)
