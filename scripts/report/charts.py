@@ -31,7 +31,7 @@ BEYOND_DB = (
 POINTS = 600  # of a line: more than such a figure shows
 DECIMALS = 1  # of a coordinate; a figure is some 400 units wide
 
-_TEXT = "#010203"  # stands for currentColor
+TEXT = "#010203"  # stands for currentColor
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "report",
@@ -41,11 +41,11 @@ _STYLE = {
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
     "legend.fontsize": 8,
-    "text.color": _TEXT,
-    "axes.edgecolor": _TEXT,
-    "axes.labelcolor": _TEXT,
-    "xtick.color": _TEXT,
-    "ytick.color": _TEXT,
+    "text.color": TEXT,
+    "axes.edgecolor": TEXT,
+    "axes.labelcolor": TEXT,
+    "xtick.color": TEXT,
+    "ytick.color": TEXT,
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -55,7 +55,7 @@ _STYLE = {
     "ytick.minor.width": 0.4,
     "axes.grid": True,
     "axes.grid.which": "major",
-    "grid.color": _TEXT,
+    "grid.color": TEXT,
     "grid.alpha": 0.14,
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.5,
@@ -138,7 +138,7 @@ class Canvas:
         self._inks[ink] = look
         return ink
 
-    def heading(self, axes: Axes, text: str, colour: str = _TEXT) -> None:
+    def heading(self, axes: Axes, text: str, colour: str = TEXT) -> None:
         """The title of a panel, text as it is."""
         axes.set_title(plain(text), loc="left", color=colour, fontsize=9, fontweight="bold")
 
@@ -172,7 +172,7 @@ def _themed(text: str, name: str, title: str, inks: dict[str, Look]) -> str:
     body = re.sub(r' transform="rotate\(-0 [^"]*"', "", body)
     body = re.sub(r'(?<= d=")[^"]*', lambda d: _rounded(d[0]), body)
     body = re.sub(r' ([xy])="([^"]*)"', lambda d: f' {d[1]}="{_rounded(d[2])}"', body)
-    body = body.replace(_TEXT, "currentColor")
+    body = body.replace(TEXT, "currentColor")
     for ink, look in inks.items():
         body = body.replace(ink, f"var(--c-{look.id},{look.colour})")
     return re.sub(r">\s*\n\s*<", ">\n<", body).strip()

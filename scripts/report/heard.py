@@ -14,7 +14,7 @@ from data.signaltrain import Recording
 from models.net import Net
 from scripts.devices import is_embedded
 from scripts.findings import Worst
-from scripts.report import device_charts, device_table, devices, passages, traces
+from scripts.report import device_charts, device_table, devices, inner_gain, passages, traces
 from scripts.report.charts import Section
 from scripts.report.colours import Look
 from scripts.report.passages import Passage, Place
@@ -69,6 +69,8 @@ def gather(
     found = _passages(heard, recordings, nets, trained, looks, device)
     _worst(heard, recordings, worst, trained, looks, device)
     _devices(heard, Path(info["root"]), recordings, nets, trained, looks, device)
+    for passage in found[:TRACES]:
+        heard.notes += inner_gain.add(passage, nets, is_embedded(Path(info["root"])), device)
     if drawn := traces.section(found[:TRACES], looks):
         heard.sections.append(drawn)
     return heard

@@ -54,6 +54,8 @@ class Passage:
     target: Audio
     outputs: dict[str, Audio] = field(default_factory=dict)  # by the model's label
     failed: dict[str, str] = field(default_factory=dict)  # why a model has no output, by its label
+    gains_db: dict[str, Audio] = field(default_factory=dict)  # of models that tell their gain; see `inner_gain`
+    reduction_db: Audio | None = None  # the device's own gain reduction, where it is known
 
 
 def title(place: Place) -> str:
@@ -121,15 +123,19 @@ def span(recording: Recording, start: int, stop: int) -> Segment:
     return Segment(sound, processed, torch.tensor(recording.controls, dtype=torch.float32))
 
 
+def around(net: Net, place: Place) -> Segment:
+    """What a network has to hear for its output there."""
+    before, after = net.context
+    return span(place.recording, place.start - before, place.start + place.frames + after)
+
+
 def output(net: Net, place: Place, device: torch.device | str = "cpu") -> Audio:
     """What a network makes of the input there, with the recording around it as context; mean of the channels.
 
     Raises:
         ValueError: if it is not as long as the place, or not finite.
     """
-    before, after = net.context
-    segment = span(place.recording, place.start - before, place.start + place.frames + after)
-    rendered, _ = render(net.to(device), segment, device)
+    rendered, _ = render(net.to(device), around(net, place), device)
     heard = rendered[0].cpu().double().mean(dim=0).numpy()
     if heard.shape != (place.frames,):
         raise ValueError(f"the network returned {len(heard)} samples for {place.frames}")

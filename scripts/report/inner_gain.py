@@ -1,0 +1,64 @@
+"""The gain inside: what a network multiplies its input with, if it does, and the LA-2A model's own gain reduction.
+
+A network tells its gain by a method ``gain_db(x, controls)``, in dB, of the shape of its output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from data import audio
+from data.la2a import control_hop, gain_reduction
+from models.net import Net
+from scripts.devices import parsed
+from scripts.report.passages import Audio, Passage, Place, around
+
+
+def add(passage: Passage, nets: Mapping[str, Net], embedded: bool, device: torch.device | str = "cpu") -> list[str]:
+    """Adds the gains that are known to a passage, the device's if the data set is the embedded one.
+
+    Returns:
+        a note for each network whose gain is of no use
+    """
+    notes = []
+    for label in passage.outputs:
+        try:
+            if (gain := gain_of(nets[label], passage.place, device)) is not None:
+                passage.gains_db[label] = gain
+        except ValueError as error:
+            notes.append(f"The inner gain of {label} is not drawn: {error}.")
+    if embedded:
+        passage.reduction_db = la2a_reduction(passage.place)
+    return notes
+
+
+@torch.inference_mode()
+def gain_of(net: Net, place: Place, device: torch.device | str = "cpu") -> Audio | None:
+    """The gain in dB at each sample of a place, mean of the channels; None for a network that does not tell it.
+
+    Raises:
+        ValueError: if it is not as long as the place, or not finite.
+    """
+    if not callable(gain_db := getattr(net, "gain_db", None)):
+        return None
+    heard = around(net, place)
+    found = gain_db(heard.input[None].to(device), heard.controls[None].to(device))[0].double().mean(dim=0).cpu().numpy()
+    if found.shape != (place.frames,):
+        raise ValueError(f"it has {len(found)} samples for {place.frames}")
+    if bad := int((~np.isfinite(found)).sum()):
+        raise ValueError(f"it has {bad} samples that are not finite")
+    return np.asarray(found)
+
+
+def la2a_reduction(place: Place) -> Audio:
+    """Gain reduction in dB of the LA-2A model at each sample of a place; it hears the recording from its start on."""
+    recording = place.recording
+    stop = place.start + place.frames
+    switch, peak_reduction = parsed(recording.setting)
+    x = audio.read(recording.input, 0, stop).astype(np.float64).mean(axis=0)
+    reduction = gain_reduction(x, peak_reduction, switch, recording.sample_rate)
+    reached = (np.arange(len(reduction)) + 1) * control_hop(recording.sample_rate)  # the gain glides there in a step
+    return np.interp(np.arange(place.start, stop), reached, reduction)
