@@ -28,7 +28,7 @@ def section(passages: Sequence[Passage], looks: Mapping[str, Look]) -> Section |
         "The passages can be heard in the player."
     )
     if any(passage.reduction_db is not None for passage in passages):
-        text += " Thin and black: the device's own gain reduction."
+        text += " Thin, in the colour of the text: the device's own gain reduction."
     if any(passage.gains_db for passage in passages):
         text += " Dotted: the gain that a model multiplies its input with, for models that do; below, minus the "
         text += "device's own gain reduction, or the target's where that is not known."
