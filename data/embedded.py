@@ -13,6 +13,7 @@ import json
 import math
 import shutil
 import uuid
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,19 +25,26 @@ from data.la2a import la2a
 from data.synthesis import programme
 
 CONTROLS = signaltrain.CONTROLS
-FORMAT = 2  # to be raised whenever the same options give other samples
+FORMAT = 3  # to be raised whenever the same options give other samples
 SETTINGS_FILE = "dataset.json"
 
-RECORDING_SECONDS = (20.0, 60.0)
-TRAIN_RECORDINGS = 32  # sought for the sake of many settings, before recordings grow beyond 20 s
+RECORDING_SECONDS = (8.0, 60.0)
+TRAIN_RECORDINGS = 48  # sought for the sake of many settings, before recordings grow beyond 10 s
 HELD_OUT_SHARE = 0.15  # length of Val and of Test, relative to Train
-HELD_OUT_RECORDINGS = 8
-HELD_OUT_SECONDS = 16.0  # Val and Test at least: two recordings that hold an evaluation segment each (6 s)
+VAL_RECORDINGS = 8
+VAL_SECONDS = 16.0  # at least: two recordings that hold an evaluation segment each (6 s)
+TEST_RECORDINGS = 16
+TEST_SECONDS = 144.0  # at least, for 16 recordings of 9 s; or less, if that is more than TEST_SHARE of Train
+TEST_SHARE = 0.3
+TEST_SECONDS_LEAST = 24.0  # three recordings, one of each kind of setting
 
-# Settings (switch, peak reduction) in the order of use. The first, third, fifth … of each are never in Train.
-VAL_SETTINGS = ((0, 50), (1, 85), (1, 70), (0, 70), (1, 35), (0, 95), (0, 10), (1, 60))
-TEST_SETTINGS = ((0, 75), (1, 55), (0, 90), (1, 100), (1, 45), (0, 60), (1, 80), (0, 35))
-HELD_OUT = VAL_SETTINGS[::2] + TEST_SETTINGS[::2]
+# Settings (switch, peak reduction) in the order of use. Train has the multiples of 5, 5 … 95, that are not held out.
+VAL_SETTINGS = ((0, 90), (1, 80), (1, 40), (0, 70), (0, 30), (1, 95), (1, 25), (0, 55))
+SEEN = ((0, 85), (1, 75), (0, 65), (1, 90), (0, 50), (1, 60))  # in Train as well, with other material
+BETWEEN = ((1, 55), (0, 75), (1, 70), (0, 45), (1, 85), (0, 60))  # never in Train, which has their neighbours
+EXTREME = ((0, 100), (1, 100), (1, 0), (0, 0))  # never in Train, which ends before them
+TEST_SETTINGS = (*chain(*zip(SEEN, BETWEEN, EXTREME, strict=False)), *chain(*zip(SEEN[4:], BETWEEN[4:], strict=True)))
+HELD_OUT = (*VAL_SETTINGS[::2], *BETWEEN, *EXTREME)
 
 
 class Planned(NamedTuple):
@@ -65,7 +73,8 @@ def recordings(
 
     Args:
         root: folder of the data set.
-        minutes: length of Train; Val and Test have 15 % of it each, but at least two recordings of 8 s.
+        minutes: length of Train. Val and Test have 15 % of it each, but Val at least two recordings of 8 s, and Test
+            16 recordings of 9 s (in a set below 8 minutes, as many as make 30 % of Train, and at least three of 8 s).
         seed: of everything random.
         sample_rate: Hz.
         channels: 1; the set is mono.
@@ -96,16 +105,16 @@ def recordings(
 def plan(minutes: float) -> list[Planned]:
     """Recordings of a set with `minutes` of Train: lengths, ids and settings.
 
-    >>> [(p.id, p.split, p.seconds, p.setting) for p in plan(minutes=1)][2:5]
-    [(3, 'train', 20.0, (0, 80)), (4, 'val', 8.0, (0, 50)), (5, 'val', 8.0, (1, 85))]
+    >>> [(p.id, p.split, p.seconds, p.setting) for p in plan(minutes=8) if p.split == "test"][:3]
+    [(57, 'test', 9.0, (0, 85)), (58, 'test', 9.0, (1, 55)), (59, 'test', 9.0, (0, 100))]
     """
     planned: list[Planned] = []
     train = 60.0 * minutes
-    held_out = max(HELD_OUT_SHARE * train, HELD_OUT_SECONDS)
+    test_at_least = max(min(TEST_SECONDS, TEST_SHARE * train), TEST_SECONDS_LEAST)
     for split, total, wanted in (
         ("train", train, TRAIN_RECORDINGS),
-        ("val", held_out, HELD_OUT_RECORDINGS),
-        ("test", held_out, HELD_OUT_RECORDINGS),
+        ("val", max(HELD_OUT_SHARE * train, VAL_SECONDS), VAL_RECORDINGS),
+        ("test", max(HELD_OUT_SHARE * train, test_at_least), TEST_RECORDINGS),
     ):
         count = max(2, round(total / np.clip(total / wanted, *RECORDING_SECONDS)))
         for number in range(count):
@@ -125,7 +134,7 @@ def _setting(split: str, number: int) -> tuple[int, int]:
     if split == "test":
         return TEST_SETTINGS[number % len(TEST_SETTINGS)]
     switch = number % 2
-    allowed = [pr for pr in range(0, 101, 5) if (switch, pr) not in HELD_OUT]
+    allowed = [pr for pr in range(5, 100, 5) if (switch, pr) not in HELD_OUT]
     ladder = [pr for pr in allowed for _ in range(3 if pr >= 30 else 1)]
     position = (0.5 + number * (math.sqrt(5) - 1) / 2) % 1
     return switch, ladder[int(position * len(ladder))]

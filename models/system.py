@@ -5,6 +5,8 @@ It receives network, loss, metrics and optimizer from outside and knows none of 
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -33,8 +35,9 @@ class System(pl.LightningModule):
             with a ``report`` of named terms, as those of auraloss have, gets each of them logged.
         metrics: such modules by name; positive, smaller is better.
         optimizer: makes an optimizer of parameters.
-        scheduler: makes a scheduler of an optimizer; stepped once an epoch, with `val/score` where it asks for a
-        figure.
+        scheduler: makes a scheduler of an optimizer. One that takes ``steps`` is told how many the training has, and is
+            stepped after each of them; any other once an epoch, with `val/score` where it asks for a figure.
+        calibration: training batches by which a network with a frozen normalisation is calibrated before it learns.
     """
 
     def __init__(
@@ -43,7 +46,8 @@ class System(pl.LightningModule):
         loss: nn.Module,
         metrics: Mapping[str, nn.Module],
         optimizer: Callable[[Iterable[Tensor]], torch.optim.Optimizer],
-        scheduler: Callable[[torch.optim.Optimizer], Any] | None = None,
+        scheduler: Callable[..., Any] | None = None,
+        calibration: int = 0,
     ) -> None:
         super().__init__()
         self.net = net
@@ -51,6 +55,7 @@ class System(pl.LightningModule):
         self.metrics = nn.ModuleDict(metrics)
         self.optimizer = optimizer
         self.scheduler = scheduler
+        self.calibration = calibration
         self._compiled: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def compile_net(self, backend: str = "inductor", mode: str = "default") -> None:
@@ -83,12 +88,17 @@ class System(pl.LightningModule):
         return terms["loss"]
 
     def validation_step(self, batch: Any, index: int) -> None:
+        values, samples = self.validation_values(batch)
+        for name, value in values.items():
+            self.log(f"val/{name}", value, batch_size=samples, sync_dist=True)
+
+    def validation_values(self, batch: Any) -> tuple[dict[str, Tensor], int]:
+        """The metrics of a batch, and the samples behind them: the last block of a recording is shorter than the
+        others, and every sample weighs the same."""
         output, target = self.predict(batch)
-        # The last block of a recording is shorter than the others: every sample weighs the same.
-        weight = output.shape[0] * output.shape[-1]
-        with torch.autocast(output.device.type, enabled=False):
-            for name, metric in self.metrics.items():
-                self.log(f"val/{name}", metric(output, target), batch_size=weight, sync_dist=True)
+        with torch.no_grad(), torch.autocast(output.device.type, enabled=False):
+            values = {name: metric(output, target) for name, metric in self.metrics.items()}
+        return values, output.shape[0] * output.shape[-1]
 
     def on_validation_epoch_end(self) -> None:
         values = [float(self.trainer.callback_metrics[f"val/{name}"]) for name in self.metrics]
@@ -99,13 +109,26 @@ class System(pl.LightningModule):
             )
         score = math.exp(sum(math.log(max(value, 1e-30)) for value in values) / len(values))
         self.log(SCORE, score)
-        scheduler: Any = self.lr_schedulers()
+        scheduler: Any = None if self._counts_steps else self.lr_schedulers()
         if scheduler is not None and self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
             takes_score = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
             scheduler.step(score) if takes_score else scheduler.step()
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Nothing: Lightning would step it after the checkpoint is written, which a continued training would miss."""
+        """Only after a step: at the end of an epoch Lightning writes the checkpoint before, which a continued training
+        would miss."""
+        if self._counts_steps:
+            scheduler.step()
+
+    def on_train_start(self) -> None:
+        """Calibrates, unless the training is continued. The batches are the first that the training will see."""
+        calibrate = getattr(self.net, "calibrate", None)
+        if calibrate is None or not self.calibration or self.trainer.global_step:
+            return
+        loader: Any = self.trainer.train_dataloader
+        keys = itertools.islice(loader.batch_sampler, self.calibration)
+        batches = (loader.dataset.__getitems__(of_batch) for of_batch in keys)
+        calibrate((batch.input.to(self.device), batch.controls.to(self.device)) for batch in batches)
 
     def configure_gradient_clipping(
         self,
@@ -121,11 +144,21 @@ class System(pl.LightningModule):
         else:
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
+    @property
+    def _counts_steps(self) -> bool:
+        return self.scheduler is not None and "steps" in inspect.signature(self.scheduler).parameters
+
     def configure_optimizers(self) -> Any:
         optimizer = self.optimizer(self.net.parameters())
         if self.scheduler is None:
             return optimizer
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.scheduler(optimizer), "monitor": SCORE},
-        }
+        if not self._counts_steps:
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.scheduler(optimizer), "monitor": SCORE}}
+        steps = self.trainer.estimated_stepping_batches
+        if not math.isfinite(steps):
+            raise ValueError(
+                "the schedule of the learning rate runs over the whole training, whose length is not given: pass "
+                "trainer.max_epochs, trainer.max_steps or budget, or scheduler=none"
+            )
+        schedule = self.scheduler(optimizer, steps=int(steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -21,6 +21,7 @@ That model adds the output of the last block twice; here every block is added on
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -34,12 +35,19 @@ from models.tcn_steps import TCNSteps
 
 # Width of the layers through which the controls pass, as in the released model.
 CONDITIONING = (32, 64, 128)
+NORMS = ("batch", "frozen")
 
 
 class FiLM(nn.Module):
-    """Feature-wise linear modulation: batch-normalised channels, scaled and shifted by the condition.
+    """Feature-wise linear modulation: normalised channels, scaled and shifted by the condition.
 
     Without a condition (``condition == 0``) scale and shift are parameters of their own. Both start at zero.
+
+    Args:
+        channels: of the signal.
+        condition: numbers in the condition.
+        frozen: normalise by the running mean and variance in training as well, which then stay as they are; at first
+            these are 0 and 1. See `TCN.calibrate`.
 
     Shape:
         x ``(B, channels, T)``, condition ``(B, condition)`` → ``(B, channels, T)``.
@@ -47,12 +55,27 @@ class FiLM(nn.Module):
     Source: Perez et al., "FiLM: Visual reasoning with a general conditioning layer", AAAI 2018.
     """
 
-    def __init__(self, channels: int, condition: int) -> None:
+    def __init__(self, channels: int, condition: int, frozen: bool = False) -> None:
         super().__init__()
+        self.frozen = frozen
         self.norm = nn.BatchNorm1d(channels, affine=condition == 0)
         self.modulation = nn.Linear(condition, 2 * channels) if condition else None
         for parameter in (self.modulation or self.norm).parameters():
             nn.init.zeros_(parameter)
+        self.train()
+
+    def train(self, mode: bool = True) -> FiLM:
+        super().train(mode)
+        self.norm.train(mode and not self.frozen)
+        return self
+
+    @torch.no_grad()
+    def start_at(self, scale: float) -> None:
+        """A scale for all channels and conditions, from which training starts."""
+        if self.modulation is None:
+            self.norm.weight.fill_(scale)
+        else:
+            self.modulation.bias[: self.norm.num_features] = scale
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         x = self.norm(x)
@@ -73,8 +96,9 @@ class FiLM(nn.Module):
         """Takes the moments of a batch into the running ones, as batch norm does: the variance as an unbiased one."""
         norm: Any = self.norm
         norm.num_batches_tracked += 1
-        norm.running_mean.lerp_(mean, norm.momentum)
-        norm.running_var.lerp_(variance * (number / max(number - 1, 1)), norm.momentum)
+        share = 1 / norm.num_batches_tracked if norm.momentum is None else norm.momentum
+        norm.running_mean.lerp_(mean, share)
+        norm.running_var.lerp_(variance * (number / max(number - 1, 1)), share)
 
 
 class TCNBlock(nn.Module):
@@ -95,6 +119,7 @@ class TCNBlock(nn.Module):
         dilation: int,
         condition: int,
         causal: bool,
+        frozen: bool = False,
     ) -> None:
         super().__init__()
         self.dilation = dilation
@@ -102,7 +127,7 @@ class TCNBlock(nn.Module):
         self.lookahead = 0 if causal else self.span // 2
         # Holds the weight and its initialisation; it is never called.
         self.conv = nn.Conv1d(in_channels, out_channels, kernel_size, dilation=dilation, bias=False)
-        self.film = FiLM(out_channels, condition)
+        self.film = FiLM(out_channels, condition, frozen)
         self.activation = nn.PReLU(out_channels)
         groups = math.gcd(in_channels, out_channels)
         self.residual = nn.Conv1d(in_channels, out_channels, 1, groups=groups, bias=False)
@@ -128,9 +153,9 @@ class TCNBlock(nn.Module):
         of_each = x.shape[-1] == len(gain)  # channel its own: a gain instead of a matrix
         residual = gain[:, 0] if of_each else torch.block_diag(*gain.chunk(self.residual.groups)).T
         signals = (x, self.conv.weight, *self.film.scale_and_shift(condition), self.activation.weight, residual, mix)
-        moments = (None, None) if self.training else (norm.running_mean, norm.running_var)
+        moments = (None, None) if norm.training else (norm.running_mean, norm.running_var)
         out, share, mean, variance = FusedBlock.apply(*signals, *moments, norm.eps, layout, recompute)
-        if self.training:
+        if norm.training:
             self.film.observe(mean, variance, len(x) * layout.samples)
         return out, share
 
@@ -149,14 +174,15 @@ class TCN(Net):
         in_channels: channels of the input signal.
         out_channels: channels of the output signal.
         causal: if true, no output sample depends on a later input sample.
+        norm: ``"batch"``, the paper's, normalises by the statistics of the batch in training and by running ones in
+            evaluation; ``"frozen"`` by the same constants in both, see `calibrate`.
 
     Shape:
         x ``(B, in_channels, T)``, controls ``(B, controls)`` → ``(B, out_channels, T − receptive_field + 1)``, in ±1.
 
     Raises:
-        ValueError: for sizes below 1, an input of another rank, number of channels or controls, or one that is shorter
-        than
-            the receptive field.
+        ValueError: for sizes below 1, another `norm`, an input of another rank, number of channels or controls, or one
+            that is shorter than the receptive field.
 
     Example:
         >>> net = TCN(blocks=2, kernel_size=3, channels=4)
@@ -165,6 +191,10 @@ class TCN(Net):
         >>> net(torch.zeros(1, 1, 100), torch.zeros(1, 2)).shape
         torch.Size([1, 1, 94])
     """
+
+    features_per_channel = 1  # of the input
+    mixed_per_channel = 1  # of the output
+    multiplies = False  # whether `output` takes the input
 
     def __init__(
         self,
@@ -176,6 +206,7 @@ class TCN(Net):
         in_channels: int = 1,
         out_channels: int = 1,
         causal: bool = False,
+        norm: str = "batch",
     ) -> None:
         super().__init__()
         sizes = {
@@ -191,7 +222,9 @@ class TCN(Net):
                 raise ValueError(f"TCN: {name} must be at least 1, got {size}")
         if controls < 0:
             raise ValueError(f"TCN: controls must be at least 0, got {controls}")
-        self.in_channels = in_channels
+        if norm not in NORMS:
+            raise ValueError(f"TCN: norm must be one of {', '.join(NORMS)}, got {norm!r}")
+        self.in_channels, self.out_channels = in_channels, out_channels
         self.controls = controls
 
         self.conditioning = _conditioning(controls) if controls else None
@@ -199,26 +232,60 @@ class TCN(Net):
 
         self.blocks = nn.ModuleList(
             TCNBlock(
-                in_channels if n == 0 else channels,
+                in_channels * self.features_per_channel if n == 0 else channels,
                 channels,
                 kernel_size,
                 dilation_growth**n,
                 condition,
                 causal,
+                norm == "frozen",
             )
             for n in range(blocks)
         )
-        self.mix = nn.Conv1d(channels, out_channels, 1)
+        self.mix = nn.Conv1d(channels, out_channels * self.mixed_per_channel, 1)
         self.receptive_field = 1 + sum(block.span for block in self.blocks)  # type: ignore[misc]
         self.lookahead = sum(block.lookahead for block in self.blocks)  # type: ignore[misc]
 
-        self._start_as_identity()
+        self._initialise()
 
     def forward(self, x: Tensor, controls: Tensor) -> Tensor:
+        return self.output(self.mixed(x, controls), self.align(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the first block is given of the input: the input itself."""
+        return x
+
+    def output(self, mixed: Tensor, x: Tensor) -> Tensor:
+        """The output, of what the blocks add up to and the input that belongs to it: the former, limited to ±1.
+
+        Shape:
+            mixed ``(B, mix.out_channels, n)``, x ``(B, in_channels, n)`` → ``(B, out_channels, n)``.
+        """
+        return torch.tanh(mixed)
+
+    def mixed(self, x: Tensor, controls: Tensor) -> Tensor:
+        """What the blocks add up to, mixed; see `output`."""
         self._check(x, controls)
         condition = self.conditioning(controls) if self.conditioning is not None else controls
+        x = self.features(x)
         mixed = self._fused(x, condition) if fast_on(x) else self._plain(x, condition)
-        return torch.tanh(mixed + self.mix.bias[:, None])  # type: ignore[index]
+        return mixed + self.mix.bias[:, None]  # type: ignore[index]
+
+    @torch.no_grad()
+    def calibrate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Sets the constants of a frozen normalisation: mean and variance of each channel over all batches.
+
+        Args:
+            batches: of signal and controls, as `forward` takes them.
+        """
+        norm: Any
+        for norm in (module.norm for module in self.modules() if isinstance(module, FiLM)):
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean of all batches
+            norm.train()
+        for x, controls in batches:
+            self.mixed(x, controls)
+        self.train(self.training)
 
     def _plain(self, x: Tensor, condition: Tensor) -> Tensor:
         """The mixed sum of all blocks' outputs."""
@@ -252,15 +319,17 @@ class TCN(Net):
         return total.transpose(1, 2)
 
     def start(self, controls: Tensor) -> State:
-        """The state after endless silence: of each block its last input samples, and the sum of the outputs before it.
+        """The state after endless silence: of each block its last input samples, and the sum of the outputs before it;
+        before them, where the output takes it, the input that waits for the blocks.
 
         A block looks ahead by some samples, by which the sum has to wait for it. What waits is mixed already, and thus
         has the output's channels instead of the blocks'.
         """
         condition = self.conditioning(controls) if self.conditioning is not None else controls
-        x = controls.new_zeros(len(controls), self.in_channels, 1)
+        silence = controls.new_zeros(len(controls), self.in_channels, 1)
+        x = self.features(silence)
         total = controls.new_zeros(len(controls), self.mix.out_channels, 1)
-        state = []
+        state = [silence.repeat(1, 1, self.lookahead)] if self.multiplies else []
         block: Any
         for block in self.blocks:
             state += [x.repeat(1, 1, block.span), total.repeat(1, 1, block.lookahead)]
@@ -272,8 +341,12 @@ class TCN(Net):
         """Each block meets its new input samples once; see `Net.step`."""
         condition = self.conditioning(controls) if self.conditioning is not None else controls
         samples = block.shape[-1]
-        x, total = block, block.new_zeros(block.shape[0], self.mix.out_channels, samples)
         after = []
+        dry = block
+        if self.multiplies:
+            dry, state = torch.cat((state[0], block), dim=-1), state[1:]
+            after.append(dry[..., samples:])
+        x, total = self.features(block), block.new_zeros(block.shape[0], self.mix.out_channels, samples)
         stage: Any
         for stage, history, waiting in zip(self.blocks, state[::2], state[1::2], strict=True):
             x = torch.cat((history, x), dim=-1)
@@ -281,15 +354,16 @@ class TCN(Net):
             after += [x[..., samples:], total[..., samples:]]
             x = stage(x, condition)
             total = total[..., :samples] + F.conv1d(x, self.mix.weight)
-        return torch.tanh(total + self.mix.bias[:, None]), tuple(after)  # type: ignore[index]
+        return self.output(total + self.mix.bias[:, None], dry[..., :samples]), tuple(after)  # type: ignore[index]
 
     def steps(self, controls: Tensor) -> TCNSteps:
         """See `Net.steps`; many times as fast as `step` for short blocks."""
         return TCNSteps(self, controls)
 
     @torch.no_grad()
-    def _start_as_identity(self) -> None:
-        """The convolutions are silent at first (`FiLM`); the residual paths carry the input, the mix takes the mean."""
+    def _initialise(self) -> None:
+        """As the identity: the convolutions are silent at first (`FiLM`), the residual paths carry the input, the mix
+        takes the mean."""
         block: Any
         for block in self.blocks:
             nn.init.constant_(block.residual.weight, 1 / block.residual.weight.shape[1])

@@ -89,14 +89,16 @@ class TCNSteps(Steps):
     """
 
     def __init__(self, net: TCN, controls: Tensor) -> None:
-        self.conditioning = net.conditioning
+        self.net: Any = net
         rows = ROWS if controls.device.type == "cpu" else 8 * ROWS  # there, few and large products are faster
         self.longest = max(1, rows // len(controls))
         self.mix = net.mix.weight.squeeze(-1).t().contiguous()
         self.bias: Any = net.mix.bias
         self.layers: list[Layer] = []
         # The state after endless silence has, of each layer, one sample that is the same at all times.
-        past = controls.new_zeros(len(controls), net.in_channels)
+        silence = controls.new_zeros(len(controls), net.in_channels, 1)
+        self.dry = Line(silence.squeeze(-1), net.lookahead, self.longest)  # the input that the output takes
+        past = net.features(silence).squeeze(-1)
         total = controls.new_zeros(len(controls), net.mix.out_channels)
         condition = self._condition(controls)
         block: Any
@@ -122,13 +124,14 @@ class TCNSteps(Steps):
         self.films = [gain_and_shift(layer.block.film, condition) for layer in self.layers]
 
     def _condition(self, controls: Tensor) -> Tensor:
-        return controls if self.conditioning is None else self.conditioning(controls)
+        return controls if self.net.conditioning is None else self.net.conditioning(controls)
 
     def _step(self, block: Tensor) -> Tensor:
         items, _, count = block.shape
         rows = count * items
         first = self.layers[0]
-        first.input.slot(count).view(count, items, -1).copy_(block.permute(2, 0, 1))
+        first.input.slot(count).view(count, items, -1).copy_(self.net.features(block).permute(2, 0, 1))
+        self.dry.slot(count).view(count, items, -1).copy_(block.permute(2, 0, 1))
         first.total.slot(count).zero_()
         for layer, (gain, shift), after in zip(self.layers, self.films, [*self.layers[1:], None], strict=True):
             taps, _, channels = layer.kernel.shape
@@ -152,7 +155,11 @@ class TCNSteps(Steps):
             total = torch.addmm(waiting, output, self.mix)
             if after:
                 after.total.slot(count).copy_(total)
-        return torch.tanh(total + self.bias).view(count, items, -1).permute(1, 2, 0)
+        mixed, dry = (
+            signal.view(count, items, -1).permute(1, 2, 0)
+            for signal in (total + self.bias, self.dry.delayed(count, self.net.lookahead))
+        )
+        return self.net.output(mixed, dry)
 
 
 def gain_and_shift(film: FiLM, condition: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,6 +29,7 @@ from data.fingerprint import fingerprint
 from models import run
 from models.callbacks import Examples, MetricsFile, TrainingBar
 from models.system import SCORE, System
+from scripts import budget
 from scripts.first_checks import check_lengths, check_memory
 from scripts.same_run import changed
 
@@ -46,6 +47,8 @@ def train(cfg: DictConfig, folder: Path) -> None:
             "Start one command for each job: for loss in l1 stft; do python train.py trainer=ddp study=a loss=$loss; "
             "done (with hydra.mode=RUN if the experiment is a sweep)"
         )
+    if cfg.budget and (chosen := budget.chosen(folder)):
+        OmegaConf.update(cfg, "trainer", chosen)
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     first_process = os.environ.get("LOCAL_RANK", "0") == "0"
     if first_process and is_finished(folder, config):
@@ -60,9 +63,15 @@ def train(cfg: DictConfig, folder: Path) -> None:
     trial_loss = copy.deepcopy(loss)  # a call advances the generator of random resolutions
     check_lengths(trial_loss, cfg.data.channels, cfg.data.segment_length - net.receptive_field + 1)
     scheduler = instantiate(cfg.scheduler) if cfg.scheduler else None
-    system = System(net, loss, instantiate(cfg.metrics), instantiate(cfg.optimizer), scheduler)
+    system = System(net, loss, instantiate(cfg.metrics), instantiate(cfg.optimizer), scheduler, cfg.calibration)
     if cfg.compile.backend:
         system.compile_net(cfg.compile.backend, cfg.compile.mode)
+
+    if cfg.budget and not chosen:
+        chosen = budget.measured(cfg.budget, system, data, instantiate(cfg.trainer, logger=False))
+        log.info("%s minutes: %s epochs of %s batches", cfg.budget, *chosen.values())
+        OmegaConf.update(cfg, "trainer", chosen)
+        config["trainer"] |= chosen
 
     checkpoints = folder / "checkpoints"
     logger: Any = instantiate(cfg.logger, save_dir=str(folder)) if cfg.logger else False
@@ -155,4 +164,5 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # inside Lightning
     warnings.filterwarnings("ignore", message=".*number of training batches .* is smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # on continuing
+    warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training")  # a frozen normalisation
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)

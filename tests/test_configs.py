@@ -20,6 +20,7 @@ from torch import nn
 import train  # registers the resolver of a run's name
 from data.segments import Segment
 from models.net import Net
+from models.product import ProductTCN
 from models.system import System
 from tests.conftest import ROOT, Entry
 
@@ -87,9 +88,15 @@ def test_every_experiment_composes(experiment: str) -> None:
 
 
 def test_the_experiments_keep_the_papers_topology() -> None:
-    for experiment in ("paper", "quick", "smoke"):
+    for experiment in ("paper", "smoke"):
         net = instantiate(composed(f"experiment={experiment}").model)
         assert (len(net.blocks), net.receptive_field) == (10, 14323)
+
+
+def test_the_quick_experiment_trains_the_network_that_multiplies() -> None:
+    net = instantiate(composed("experiment=quick").model)
+    assert type(net) is ProductTCN
+    assert (len(net.blocks), net.receptive_field, net.mix.in_channels) == (6, 8191, 8)
 
 
 def test_the_paper_experiment_changes_nothing_of_the_recipe() -> None:
@@ -125,7 +132,7 @@ def test_jobs_of_a_sweep_over_models_have_folders_of_their_own() -> None:
 @pytest.mark.parametrize("logger", names("logger"))
 def test_combinations_compose(model: str, trainer: str, logger: str) -> None:
     cfg = composed(f"model={model}", f"trainer={trainer}", f"logger={logger}")
-    assert plain(cfg.model)["_target_"] == "models.tcn.TCN"
+    assert plain(cfg.model)["_target_"] == ("models.product.ProductTCN" if model == "product" else "models.tcn.TCN")
     assert plain(cfg.trainer)["_target_"] == "pytorch_lightning.Trainer"
     plain(cfg.logger)
 
@@ -193,7 +200,7 @@ def test_every_data_set_is_found_by_its_configuration(data: str, tiny_root: Path
     module = instantiate(composed(*overrides).data, receptive_field=25, lookahead=12, seed=1)
     module.prepare_data()
     module.setup("fit")
-    assert [len(module.found[split]) for split in ("train", "val", "test")] == [2, 2, 2]
+    assert [len(module.found[split]) for split in ("train", "val", "test")] == [2, 2, 3]
     segment = next(iter(module.val_dataloader()))
     assert segment.input.shape == (1, 1, 262144 + 24)
 
@@ -232,9 +239,10 @@ def test_a_scheduler_can_be_left_out() -> None:
 def test_every_scheduler_lowers_the_learning_rate(scheduler: str) -> None:
     cfg = composed(f"scheduler={scheduler}", "trainer.max_epochs=8", "optimizer.lr=0.5")
     optimizer = instantiate(cfg.optimizer)([nn.Parameter(torch.zeros(1))])
-    made = instantiate(cfg.scheduler)(optimizer)
+    make = instantiate(cfg.scheduler)
+    made = make(optimizer, steps=8) if scheduler == "cosine" else make(optimizer)
     optimizer.step()
-    for _ in range(8):  # epochs without any progress
+    for _ in range(8):  # steps, or epochs without any progress
         made.step(1.0) if scheduler == "plateau" else made.step()
     assert optimizer.param_groups[0]["lr"] < 0.06
 

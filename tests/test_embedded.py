@@ -32,7 +32,7 @@ def tiny(tmp_path_factory):
 def test_layout_is_signaltrains(tiny):
     found = signaltrain.recordings(tiny)
     assert found == embedded.recordings(tiny, **TINY)
-    assert {split: len(r) for split, r in found.items()} == {"train": 2, "val": 2, "test": 2}
+    assert {split: len(r) for split, r in found.items()} == {"train": 2, "val": 2, "test": 3}
     assert sum(r.frames for r in found["train"]) == 6 * 44100
     for recording in [r for split in found.values() for r in split]:
         assert recording.target.name.startswith(f"target_{recording.id}_LA2A_synth__{recording.setting}")
@@ -57,7 +57,7 @@ def test_same_seed_same_bytes_and_other_seed_other_material(tiny, tmp_path):
     embedded.recordings(tmp_path / "other", **TINY, seed=1)
     first, again, other = digests(tiny), digests(tmp_path / "again"), digests(tmp_path / "other")
     assert first == again
-    assert len(first) == 13
+    assert len(first) == 15  # two files of each of 7 recordings, and the settings
     assert not {first[name] for name in first} & {other[name] for name in other}
 
 
@@ -167,26 +167,43 @@ def test_two_processes_that_write_at_once_end_with_one_set(tmp_path, monkeypatch
     assert digests(tmp_path / "set") == digests(tiny)
 
 
-@pytest.mark.parametrize("minutes", [0.2, 6, 40, 600])
+@pytest.mark.parametrize("minutes", [0.2, 8, 40, 600])
 def test_plan(minutes):
     planned = embedded.plan(minutes)
     of = {split: [p for p in planned if p.split == split] for split in signaltrain.SPLITS}
     assert [p.id for p in planned] == list(range(1, len(planned) + 1))
     assert sum(p.seconds for p in of["train"]) == pytest.approx(60 * minutes)
-    for split in ("val", "test"):
-        assert len(of[split]) >= 2
-        assert sum(p.seconds for p in of[split]) == pytest.approx(max(9 * minutes, 16))
+    assert sum(p.seconds for p in of["val"]) == pytest.approx(max(9 * minutes, 16))
+    assert sum(p.seconds for p in of["test"]) == pytest.approx(max(9 * minutes, min(144, 18 * minutes), 24))
+    assert len(of["val"]) >= 2
+    assert len(of["test"]) >= (16 if minutes >= 8 else 3)
     settings = {split: {p.setting for p in of[split]} for split in of}
     assert settings["val"] - settings["train"] - settings["test"]
     assert settings["test"] - settings["train"] - settings["val"]
     assert all(s in (0, 1) and pr in range(0, 101, 5) for s, pr in set().union(*settings.values()))
-    if minutes >= 6:
-        assert all(15 <= p.seconds <= 61 for p in planned)
+    assert all(p.seconds >= 8 for split in ("val", "test") for p in of[split])
+    if minutes >= 8:
+        assert all(8 <= p.seconds <= 61 for p in planned)
+
+
+@pytest.mark.parametrize("minutes", [8, 40, 600])
+def test_the_test_split_has_settings_of_all_kinds(minutes):
+    """Seen in Train, between those of Train, and beyond them."""
+    planned = embedded.plan(minutes)
+    trained = {p.setting for p in planned if p.split == "train"}
+    tested = {p.setting for p in planned if p.split == "test"}
+    assert tested == {*embedded.SEEN, *embedded.BETWEEN, *embedded.EXTREME}
+    assert set(embedded.SEEN) <= trained
+    assert not trained & set(embedded.HELD_OUT)
+    for switch in (0, 1):
+        knobs = [pr for s, pr in trained if s == switch]
+        assert all(min(knobs) < pr < max(knobs) for s, pr in embedded.BETWEEN if s == switch)
+        assert all(not min(knobs) <= pr <= max(knobs) for s, pr in embedded.EXTREME if s == switch)
 
 
 def test_small_set_covers_both_modes_and_the_range_of_the_knob():
-    settings = [p.setting for p in embedded.plan(6) if p.split == "train"]
-    assert len(set(settings)) >= 15
+    settings = [p.setting for p in embedded.plan(8) if p.split == "train"]
+    assert len(set(settings)) >= 20
     for switch in (0, 1):
         knobs = sorted(pr for s, pr in settings if s == switch)
         assert sum(pr >= 30 for pr in knobs) >= 5
@@ -197,7 +214,7 @@ def test_small_set_covers_both_modes_and_the_range_of_the_knob():
 
 def test_large_set_uses_every_setting_that_is_not_held_out():
     counts = Counter(p.setting for p in embedded.plan(1200) if p.split == "train")
-    grid = {(switch, pr) for switch in (0, 1) for pr in range(0, 101, 5)}
+    grid = {(switch, pr) for switch in (0, 1) for pr in range(5, 100, 5)}
     assert set(counts) == grid - set(embedded.HELD_OUT)
     assert max(counts.values()) <= 4 * min(counts.values())  # 3 is meant
 
@@ -226,7 +243,7 @@ def test_script_tells_what_it_wrote(tiny, capsys):
     make_dataset.main(["--root", str(tiny), "--minutes", "0.1"])
     out = capsys.readouterr().out
     assert str(tiny) in out
-    assert "train     0.1 min, 2 recordings, 2 settings:\n        0__60 1__20" in out
+    assert "train     0.1 min, 2 recordings, 2 settings:" in out
     with pytest.raises(SystemExit, match=r"error: .*was made with minutes=0.1"):
         make_dataset.main(["--root", str(tiny), "--minutes", "3"])
 

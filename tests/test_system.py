@@ -16,6 +16,7 @@ from auraloss.base import WeightedSum
 from auraloss.time import ESRLoss, L1Loss
 from data.segments import Segment
 from models.net import Net
+from models.schedules import cosine
 from models.system import System
 
 pytestmark = [
@@ -49,7 +50,8 @@ def segment(batch: int, samples: int, seed: int = 0) -> Segment:
     return Segment(x, x + 0.1 * noise(batch, 1, samples, seed=seed + 99), torch.zeros(batch, 2))
 
 
-def fit(system: System, train: list[Segment], val: list[Segment], tmp_path: Path, **options: Any) -> pl.Trainer:
+def fit(system: System, train: Any, val: list[Segment], tmp_path: Path, **options: Any) -> pl.Trainer:
+    """On batches; `train` may be a loader as well."""
     trainer = pl.Trainer(
         **{"max_epochs": 1, "accelerator": "cpu", "num_sanity_val_steps": 0} | options,
         default_root_dir=tmp_path,
@@ -58,7 +60,8 @@ def fit(system: System, train: list[Segment], val: list[Segment], tmp_path: Path
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(system, torch.utils.data.DataLoader(train, None), torch.utils.data.DataLoader(val, None))
+    loader = torch.utils.data.DataLoader
+    trainer.fit(system, loader(train, None) if isinstance(train, list) else train, loader(val, None))
     return trainer
 
 
@@ -178,6 +181,27 @@ def test_the_scheduler_follows_the_validation_figure(tmp_path: Path) -> None:
     fit(system, [segment(1, 50)], [segment(1, 50)], tmp_path, max_epochs=3)
     scheduler = system.lr_schedulers()
     assert scheduler.optimizer.param_groups[0]["lr"] == pytest.approx(0.25e-30)
+
+
+def test_a_schedule_over_steps_counts_steps_and_not_validations(tmp_path: Path) -> None:
+    """Two epochs of 4 batches, validated twice an epoch: 4 steps of 2 batches, half a cosine over them."""
+    batch = segment(1, 50)
+    system = System(Delay(1, 0), L1Loss(), {"L1": L1Loss()}, sgd(1e-30), cosine)
+    rates: list[float] = []
+
+    def step(optimizer: Any, *_: Any) -> None:
+        rates.append(optimizer.param_groups[0]["lr"])
+
+    system.on_before_optimizer_step = step  # type: ignore[method-assign,assignment]
+    fit(system, [batch] * 4, [batch], tmp_path, max_epochs=2, val_check_interval=2, accumulate_grad_batches=2)
+    expected = [1e-30 * (1 + math.cos(math.pi * n / 4)) / 2 for n in range(4)]
+    assert rates == pytest.approx(expected, abs=1e-36)
+
+
+def test_a_schedule_without_an_end_is_refused(tmp_path: Path) -> None:
+    system = System(Delay(1, 0), L1Loss(), {"L1": L1Loss()}, sgd(), cosine)
+    with pytest.raises(ValueError, match=r"pass trainer\.max_epochs, trainer\.max_steps or budget, or scheduler=none"):
+        fit(system, [segment(1, 50)], [segment(1, 50)], tmp_path, max_epochs=-1, max_time="00:00:00:05")
 
 
 def test_accumulated_batches_are_one_step_along_their_mean_gradient(tmp_path: Path) -> None:
