@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 from models import run
 from models.score_cache import Scored
 from models.scoring import Unprocessed
-from scripts import candidates, held_out, scores, table_formats
+from scripts import candidates, held_out, scores, screen, table_formats
 from scripts.candidates import Candidate
 from scripts.held_out import HeldOut
 from scripts.score_runs import FAULTS, Bench, Job, complete
@@ -84,8 +84,9 @@ def evaluate(cfg: DictConfig) -> bool:
 
     write_scores(out, scored, labels, unprocessed.scored)
     write_evaluation(out, cfg, bench, scored, labels, left_out)
-    print(table_formats.write(out, scores.read(out)))
-    log.info("Results are in %s", out)
+    evaluation = scores.read(out)
+    table_formats.write(out, evaluation)
+    print(screen.screen(out, evaluation))
     return (not cfg.report or write_report(out)) and not left_out
 
 

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from data import settings
 from scripts import table
 from scripts.scores import UNPROCESSED, Evaluation
 from scripts.significance import ALPHA
 from scripts.table import Table, figure
 
+SPECTRAL = ("stft", "mrstft", "rrstft", "linstft", "mel", "sdstft")
+WAVEFORM = ("l1", "mse", "esr", "esr_dc", "esr_hp", "esr_fd", "esr_aw", "logcosh", "snr", "sisdr")
 # The metric that each loss of configs/loss minimises.
 OWN = {**table.ROWS, "dc": "DC", "sisdr": "SI-SDR", "mel": "Mel"}
 
@@ -145,6 +148,45 @@ def by_setting(evaluation: Evaluation) -> pd.DataFrame:
     made.insert(3, "label", made["model"].map(labels))
     made = made.iloc[np.argsort(made["model"].map(list(labels).index), kind="stable")]
     return made.sort_values(["switch", "peak_reduction"], kind="stable").reset_index(drop=True)
+
+
+def by_kind(evaluation: Evaluation) -> pd.DataFrame:
+    """Means of `by_setting` over the settings of a kind: those of Train, between them, beyond them.
+
+    Returns:
+        Rows of convention, metric, label, kind (see `data.settings`), settings (how many) and value.
+    """
+    rows = by_setting(evaluation)
+    trained = evaluation.info["trained_settings"]
+    names = rows["switch"] + "__" + rows["peak_reduction"].map("{:g}".format)
+    rows = rows.assign(kind=[settings.kind(name, trained) for name in names])
+    means = rows.groupby(["convention", "metric", "label", "kind"], sort=False)["value"]
+    return means.agg(settings="size", value=lambda of: float(of.to_numpy().mean())).reset_index()
+
+
+def other_kind(of: Table) -> str:
+    """Which columns a loss on spectra wins and which one on the waveform, and where by more than chance; "" if there
+    are not both."""
+    trained = {row: loss in SPECTRAL for row, loss in of.losses.items() if loss in (*SPECTRAL, *WAVEFORM)}
+    if len(set(trained.values())) < 2:
+        return ""
+    won: dict[bool, list[str]] = {True: [], False: []}
+    for column in of.columns:
+        winner = of.best(column.name)
+        if winner not in trained:
+            continue
+        sign = -1 if column.higher_is_better else 1
+        others = [row for row in trained if trained[row] != trained[winner]]
+        rival = min(others, key=lambda row: np.nan_to_num(sign * of.rows[row][column.name].mean, nan=np.inf))
+        p = column.p.get(frozenset((winner, rival)))
+        won[trained[winner]].append(f"{column.name}{' *' if p is not None and p <= ALPHA else ''}")
+    parts = [
+        f"a loss on {what} is best in {', '.join(won[spectral])}"
+        for spectral, what in ((True, "spectra"), (False, "the waveform"))
+        if won[spectral]
+    ]
+    text = "; ".join(parts)
+    return f"{text[:1].upper()}{text[1:]} (* significantly better than the best loss of the other kind)."
 
 
 def worst(evaluation: Evaluation, count: int = 10) -> list[Worst]:

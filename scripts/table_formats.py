@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from data.settings import KINDS
 from scripts import findings, table
 from scripts.scores import Evaluation
 from scripts.table import COLUMNS, Cell, Table, figure
@@ -60,7 +61,8 @@ def document(ours: Sequence[Table], evaluation: Evaluation) -> str:
     for of in ours:
         found = findings.question(of)
         summary = f"`{_markdown_text(of.title)}`: {findings.overall(found)}".rstrip()
-        parts += [summary, _list(_markdown_text(finding.sentence) for finding in found)]
+        parts += [summary, findings.other_kind(of), _list(_markdown_text(finding.sentence) for finding in found)]
+    parts += _kinds(evaluation)
     parts += _settings(evaluation)
     parts += ["## Notes", _list(map(_markdown_text, evaluation.notes))] if evaluation.notes else []
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -76,7 +78,7 @@ def markdown(of: Table) -> str:
                 f"{_markdown_cell(column.name, cells[column.name])} {of.marks.get((row, column.name), '')}".strip()
             )
         lines.append(line)
-    return _grid(lines)
+    return grid(lines)
 
 
 def tidy(tables: Iterable[Table]) -> str:
@@ -128,9 +130,18 @@ def _json(ours: Sequence[Table], evaluation: Evaluation) -> dict[str, Any]:
             for of in ours
         ],
         "paper": {row: {k: cell.mean for k, cell in cells.items()} for row, cells in table.paper_table().rows.items()},
+        "kinds_of_settings": _records(findings.by_kind(evaluation)),
         "footnotes": list(table.FOOTNOTES),
         "notes": evaluation.notes,
     }
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Plain values; a number that JSON does not have is null."""
+    records = rows.to_dict("records")
+    return [
+        {str(k): None if isinstance(v, float) and not math.isfinite(v) else v for k, v in of.items()} for of in records
+    ]
 
 
 def _json_cell(cell: Cell) -> dict[str, Any]:
@@ -143,6 +154,29 @@ def _json_cell(cell: Cell) -> dict[str, Any]:
         "tied": cell.tied,
         "p": cell.p,
     }
+
+
+def _kinds(evaluation: Evaluation) -> list[str]:
+    """Tables by kind of setting, if there is more than one."""
+    rows = findings.by_kind(evaluation)
+    rows = rows[rows["convention"] == "standard"]
+    if rows["kind"].nunique() < 2:
+        return []
+    means = "; ".join(f"{name}: {meaning}" for name, meaning in KINDS.items() if (rows["kind"] == name).any())
+    parts = [f"{metric}:\n\n{kinds(rows, metric)}" for metric in ("ESR", "MR") if (rows["metric"] == metric).any()]
+    return ["## Settings seen, between and beyond", f"Convention `standard`. {means}.", *parts] if parts else []
+
+
+def kinds(rows: pd.DataFrame, metric: str) -> str:
+    """One metric of `findings.by_kind` in Markdown: rows the kinds of setting, columns the models."""
+    rows = rows[rows["metric"] == metric]
+    labels = list(rows["label"].unique())
+    lines = [["settings", *map(_markdown_text, labels)]]
+    for name in (name for name in KINDS if (rows["kind"] == name).any()):
+        of = rows[rows["kind"] == name]
+        values = dict(zip(of["label"], of["value"], strict=True))
+        lines.append([f"{name} ({of['settings'].max()})", *(figure(metric, values[label]) for label in labels)])
+    return grid(lines)
 
 
 def _settings(evaluation: Evaluation) -> list[str]:
@@ -169,10 +203,10 @@ def settings(rows: pd.DataFrame) -> str:
         name = f"{switch} / {amount:g}{'' if trained else ' *'}"
         metric = str(of["metric"].iloc[0])
         lines.append([name.replace("*", "\\*"), *(figure(metric, values[label]) for label in labels)])
-    return _grid(lines)
+    return grid(lines)
 
 
-def _grid(lines: Sequence[Sequence[str]]) -> str:
+def grid(lines: Sequence[Sequence[str]]) -> str:
     """A Markdown table of aligned columns, the first to the left; the first line is its head."""
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]

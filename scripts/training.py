@@ -164,5 +164,6 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # inside Lightning
     warnings.filterwarnings("ignore", message=".*number of training batches .* is smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # on continuing
-    warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training")  # a frozen normalisation
+    # A frozen normalisation is in evaluation mode on purpose.
+    warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training")
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)

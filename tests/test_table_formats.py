@@ -79,6 +79,7 @@ def test_the_document_holds_all_tables_the_answer_the_footnotes_and_the_notes(fo
         "## further",
         "## Table 1 of the paper",
         "## Does training on a metric minimise it?",
+        "## Settings seen, between and beyond",
         "## By setting",
         "## Notes",
     ]
