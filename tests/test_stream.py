@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from models import tcn_steps
 from models.net import Net
+from models.product import ProductTCN
 from models.scoring import Unprocessed
 from models.stream import Stream
 from models.tcn import TCN
@@ -49,6 +50,10 @@ def net_of(**options: Any) -> TCN:
     return net
 
 
+def product_of(**options: Any) -> TCN:
+    return randomised(ProductTCN(**{**CENTRED, **options})).eval()
+
+
 def noise(items: int, channels: int, samples: int, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.randn(items, channels, samples, generator=torch.Generator().manual_seed(2)).to(dtype)
 
@@ -79,6 +84,9 @@ NETS = {
     "six channels to four": lambda: net_of(in_channels=6, channels=4, kernel_size=3),
     "as many channels inside as outside": lambda: net_of(in_channels=4, out_channels=4, dilation_growth=3),
     "one channel": lambda: net_of(channels=1),
+    "product": lambda: product_of(),
+    "product, causal, in stereo": lambda: product_of(causal=True, in_channels=2, out_channels=2),
+    "product without controls": lambda: product_of(controls=0),
     "without steps of its own": lambda: Smoother().eval(),
     "unprocessed": lambda: Unprocessed().eval(),
 }
