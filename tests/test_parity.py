@@ -217,7 +217,8 @@ def assert_parity(loss: Any, expected: Any, signals: Pair, repair: bool = False)
     """Values within 1e-5 and gradients within 1e-4, in float32 and float64.
 
     In float32 one bin near 0 can make up the gradient, and a norm is summed up coarsely there: what rounding alone
-    does to the published numbers is allowed to ours.
+    does to the published numbers is allowed to ours. It is measured by the published loss in float32; where that is not
+    enough, since which bins it hits is chance and differs between processors, also by rounding of the signals.
     """
     context = repaired if repair else contextlib.nullcontext
     with context():
@@ -227,8 +228,19 @@ def assert_parity(loss: Any, expected: Any, signals: Pair, repair: bool = False)
         assert len(found) == len(wanted)
         for k, (value, want, true) in enumerate(zip(found, wanted, exact, strict=True)):
             relative = 1e-5 if k < len(exact) - 1 else 1e-4
-            rounding = (want - true).norm()
-            assert (value - want).norm() <= max(relative * want.norm(), 10 * rounding)
+            deviation, rounding = (value - want).norm(), (want - true).norm()
+            if deviation > max(relative * want.norm(), 10 * rounding):
+                with repaired() if repair else contextlib.nullcontext():
+                    rounding = max((of[k] - true).norm() for of in rounded_signals(expected, signals))
+            assert deviation <= max(relative * want.norm(), 10 * rounding)
+
+
+def rounded_signals(expected: Any, signals: Pair) -> Iterator[list[Tensor]]:
+    """Exact results for the input moved by the rounding of float32, eight times by chance."""
+    input, target = (signal.double() for signal in signals)
+    for seed in range(8):
+        by = torch.randn(input.shape, generator=torch.Generator().manual_seed(seed)) * 2.0**-24
+        yield evaluate(expected, (input * (1 + by), target), torch.float64)
 
 
 @pytest.fixture(autouse=True)
