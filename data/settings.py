@@ -5,30 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 KINDS = {
-    "seen": "settings of Train, with other material",
-    "between": "settings between those of Train",
-    "extreme": "settings beyond those of Train",
+    "seen": "seen in Train, with other material",
+    "between": "between those of Train",
+    "extreme": "extreme, beyond those of Train",
 }
 
 
 def kind(setting: str, trained: Iterable[str]) -> str:
     """What a setting is to a network that was trained at others, one of `KINDS`.
 
+    "seen" if it is one of them; "between" if each of its amounts lies within those trained at the same position of the
+    switch; "extreme" otherwise, so also if that position was never trained.
+
     Args:
-        setting: as in the name of a file, switch__amount.
+        setting: as in the name of a file, switch__amount; also switch__amount__amount and so on.
         trained: all settings of Train.
 
-    >>> [kind(setting, ["0__5", "0__40", "1__70"]) for setting in ("0__40", "0__39.5", "0__41", "1__40")]
-    ['seen', 'between', 'extreme', 'extreme']
+    Raises:
+        ValueError: a part of a setting that is no number.
+
+    >>> [kind(setting, ["0__5", "0__40", "1__70"]) for setting in ("0__40", "0__39.5", "0__41", "1__40", "2__40")]
+    ['seen', 'between', 'extreme', 'extreme', 'extreme']
     """
-    trained = set(trained)
-    if setting in trained:
+    position, *amounts = _numbers(setting)
+    of_position = [knobs for at, *knobs in map(_numbers, trained) if at == position and len(knobs) == len(amounts)]
+    if amounts in of_position:
         return "seen"
-    switch, amount = _parsed(setting)
-    amounts = [of for at, of in map(_parsed, trained) if at == switch]
-    return "between" if amounts and min(amounts) < amount < max(amounts) else "extreme"
+    if not of_position:
+        return "extreme"
+    ranges = [(min(knob), max(knob)) for knob in zip(*of_position, strict=True)]
+    inside = all(low <= amount <= high for amount, (low, high) in zip(amounts, ranges, strict=True))
+    return "between" if inside else "extreme"
 
 
-def _parsed(setting: str) -> tuple[float, float]:
-    switch, _, amount = setting.partition("__")
-    return float(switch), float(amount)
+def _numbers(setting: str) -> list[float]:
+    return [float(part) for part in setting.split("__")]

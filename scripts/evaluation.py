@@ -86,7 +86,7 @@ def evaluate(cfg: DictConfig) -> bool:
     write_evaluation(out, cfg, bench, scored, labels, left_out)
     evaluation = scores.read(out)
     table_formats.write(out, evaluation)
-    print(screen.screen(out, evaluation))
+    print(screen.text(out, evaluation))
     return (not cfg.report or write_report(out)) and not left_out
 
 
@@ -165,6 +165,8 @@ def notes(
 ) -> list[str]:
     """What a reader of the tables has to know."""
     said = [f"{folder} is left out: {reason}" for folder, reason in left_out.items()]
+    said += [split.note, *split.note_on_training(c.source for c, _ in scored)]
+    explained = " A loss on magnitudes cannot tell; those on the waveform count it as an error."  # once
     for c, of_run in scored:
         if (state := run.read_status(c.folder)["state"]) != "finished":
             said.append(f"{c.folder} is {state}: its {checkpoint} checkpoint so far is scored.")
@@ -172,13 +174,14 @@ def notes(
             said.append(f"{c.folder} has collapsed to silence: {-of_run.level_db:.0f} dB below the target.")
         if of_run.correlation < INVERTED:
             said.append(
-                f"{c.folder} is inverted in polarity: its correlation with the target is {of_run.correlation:.2f}. "
-                "A loss on magnitudes cannot tell; those on the waveform count it as an error."
+                f"{c.folder} is inverted in polarity: its correlation with the target is {of_run.correlation:.2f}."
+                + explained
             )
+            explained = ""
         for (convention, metric), of_metric in of_run.scores.items():
             if bad := sum(not math.isfinite(score.value) for score in of_metric):
                 said.append(f"{c.folder}: {convention}.{metric} is not finite in {bad} of {len(of_metric)} rows.")
-    return [*said, split.note, *split.note_on_training(c.source for c, _ in scored)]
+    return said
 
 
 def write_report(out: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What the scores say: does training on a metric minimise it, which settings are hard, which segments are worst."""
+"""What the scores say: does training on a metric minimise it, which kind of loss wins, which segments are worst."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
-from data import settings
 from scripts import table
 from scripts.scores import UNPROCESSED, Evaluation
 from scripts.significance import ALPHA
-from scripts.table import Table, figure
+from scripts.table import Column, Table, figure
 
 SPECTRAL = ("stft", "mrstft", "rrstft", "linstft", "mel", "sdstft")
-WAVEFORM = ("l1", "mse", "esr", "esr_dc", "esr_hp", "esr_fd", "esr_aw", "logcosh", "snr", "sisdr")
+WAVEFORM = ("l1", "mse", "esr", "esr_dc", "esr_hp", "esr_fd", "esr_aw", "dc", "logcosh", "snr", "sisdr")
+KINDS = {True: "spectra", False: "the waveform"}
 # The metric that each loss of configs/loss minimises.
 OWN = {**table.ROWS, "dc": "DC", "sisdr": "SI-SDR", "mel": "Mel"}
 
@@ -128,65 +127,43 @@ def probability(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
-def by_setting(evaluation: Evaluation) -> pd.DataFrame:
-    """Mean of each metric per model and setting, of all metrics whose values belong to a recording.
-
-    Returns:
-        Rows of convention, metric, model, label (in the tables), switch (text), peak_reduction (number), value (mean
-        over segments weighted by their samples, then over runs), lowest and highest (of the runs), runs, and trained:
-        whether the setting occurs in the Train split. By switch, then peak reduction, then as the rows of the tables.
-    """
-    rows = evaluation.rows[evaluation.rows["recording"] != ""]
-    keys = ["convention", "metric", "model", "switch", "peak_reduction"]
-    weighted = rows.assign(sum=rows["value"] * rows["samples"])
-    of_run = weighted.groupby([*keys, "run"], sort=False)[["sum", "samples"]].agg(_sum)
-    means = (of_run["sum"] / of_run["samples"]).groupby(level=keys, sort=False)
-    made = means.agg(value="mean", lowest="min", highest="max", runs="size").reset_index()
-    made["trained"] = (made["switch"] + "__" + made["peak_reduction"]).isin(evaluation.info["trained_settings"])
-    made["peak_reduction"] = pd.to_numeric(made["peak_reduction"], errors="coerce").astype("float64")
-    labels = table.row_labels(evaluation)
-    made.insert(3, "label", made["model"].map(labels))
-    made = made.iloc[np.argsort(made["model"].map(list(labels).index), kind="stable")]
-    return made.sort_values(["switch", "peak_reduction"], kind="stable").reset_index(drop=True)
-
-
-def by_kind(evaluation: Evaluation) -> pd.DataFrame:
-    """Means of `by_setting` over the settings of a kind: those of Train, between them, beyond them.
-
-    Returns:
-        Rows of convention, metric, label, kind (see `data.settings`), settings (how many) and value.
-    """
-    rows = by_setting(evaluation)
-    trained = evaluation.info["trained_settings"]
-    names = rows["switch"] + "__" + rows["peak_reduction"].map("{:g}".format)
-    rows = rows.assign(kind=[settings.kind(name, trained) for name in names])
-    means = rows.groupby(["convention", "metric", "label", "kind"], sort=False)["value"]
-    return means.agg(settings="size", value=lambda of: float(of.to_numpy().mean())).reset_index()
-
-
-def other_kind(of: Table) -> str:
-    """Which columns a loss on spectra wins and which one on the waveform, and where by more than chance; "" if there
-    are not both."""
-    trained = {row: loss in SPECTRAL for row, loss in of.losses.items() if loss in (*SPECTRAL, *WAVEFORM)}
-    if len(set(trained.values())) < 2:
+def waveform_or_spectra(of: Table) -> str:
+    """Which columns go to a loss on the waveform, which to one on spectra, and where by more than chance; "" unless
+    there are both, of the losses of configs/loss."""
+    on_spectra = {row: loss in SPECTRAL for row, loss in of.losses.items() if loss in (*SPECTRAL, *WAVEFORM)}
+    if len(set(on_spectra.values())) < 2:
         return ""
-    won: dict[bool, list[str]] = {True: [], False: []}
-    for column in of.columns:
-        winner = of.best(column.name)
-        if winner not in trained:
-            continue
-        sign = -1 if column.higher_is_better else 1
-        others = [row for row in trained if trained[row] != trained[winner]]
-        rival = min(others, key=lambda row: np.nan_to_num(sign * of.rows[row][column.name].mean, nan=np.inf))
-        p = column.p.get(frozenset((winner, rival)))
-        won[trained[winner]].append(f"{column.name}{' *' if p is not None and p <= ALPHA else ''}")
-    parts = [
-        f"a loss on {what} is best in {', '.join(won[spectral])}"
-        for spectral, what in ((True, "spectra"), (False, "the waveform"))
-        if won[spectral]
-    ]
-    text = "; ".join(parts)
-    return f"{text[:1].upper()}{text[1:]} (* significantly better than the best loss of the other kind)."
+    parts = []
+    for spectra in (False, True):
+        won = [column for column in of.columns if on_spectra.get(of.best(column.name) or "") is spectra]
+        if won:
+            clear = [column.name for column in won if _beats(of, column, on_spectra)]
+            better = f"significantly better than the best on {KINDS[not spectra]}"
+            if 0 < len(clear) < len(won):
+                better += f" in {_listed(clear)}"
+            elif len(won) > 1:
+                better = f"{'each time' if clear else 'never'} {better}"
+            elif not clear:
+                better = f"not {better}"
+            names = _listed([column.name for column in won])
+            parts.append(f"A loss on {KINDS[spectra]} is best in {names}, {better}.")
+    return " ".join(parts)
+
+
+def _beats(of: Table, column: Column, on_spectra: Mapping[str, bool]) -> bool:
+    """Whether the best row of a column is told apart from the best of the other kind of loss."""
+    winner = of.best(column.name) or ""
+    sign = -1 if column.higher_is_better else 1
+    means = {
+        row: sign * of.rows[row][column.name].mean for row, kind in on_spectra.items() if kind != on_spectra[winner]
+    }
+    numbers = [row for row in means if not np.isnan(means[row])]
+    p = column.p.get(frozenset((winner, min(numbers, key=means.__getitem__)))) if numbers else None
+    return p is not None and p <= ALPHA
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def worst(evaluation: Evaluation, count: int = 10) -> list[Worst]:
@@ -207,10 +184,6 @@ def worst(evaluation: Evaluation, count: int = 10) -> list[Worst]:
     rows = rows.sort_values("ratio", ascending=False, kind="stable").drop_duplicates(["recording", "segment"])
     labels = table.row_labels(evaluation)
     return [_worst(row, labels) for row in rows.head(count).to_dict("records")]
-
-
-def _sum(of: pd.Series) -> float:
-    return float(of.to_numpy().sum())  # NaN if one is; pandas would leave it out
 
 
 def _worst(row: Mapping[str, object], labels: Mapping[str, str]) -> Worst:

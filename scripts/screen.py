@@ -5,50 +5,61 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from scripts import findings, table
+from scripts import findings, setting_tables, table
+from scripts.markdown import bullets, grid
 from scripts.scores import Evaluation
+from scripts.setting_tables import SHOWN, Line
 from scripts.table import COLUMNS, Table, figure
-from scripts.table_formats import grid, kinds
 from scripts.table_legend import TIED, label
 
-WIDTH = 110  # of running text; a note stays on one line, for those who search for it
+WIDTH = 118  # of running text; a note stays on one line, for those who search for it
 NOTES = 5  # shown; all are in table1.md
 
 
-def screen(folder: Path, evaluation: Evaluation) -> str:
-    """The results of a folder in some thirty lines; everything else is in its files."""
+def text(folder: Path, evaluation: Evaluation) -> str:
+    """The results in a folder on some 35 lines, for six models; everything else is in its files.
+
+    Raises:
+        ValueError: if the runs were not scored on the same segments.
+    """
     ours = table.tables(evaluation)
     main = next((of for of in ours if of.title == "standard"), ours[0])
-    shown = [column.name for column in main.columns if column.name in COLUMNS] or [c.name for c in main.columns[:6]]
-    part = main.part(*shown)
-    answer = f"{findings.overall(findings.question(part))} {findings.other_kind(part)}".strip()
+    names = [column.name for column in main.columns]
+    main = main.part(*([name for name in names if name in COLUMNS] or names[: len(COLUMNS)]))
+    answer = f"{findings.overall(findings.question(main))} {findings.waveform_or_spectra(main)}".strip()
     parts = [
         f"Test error, convention {main.title}: * the best of a column, {TIED} what cannot be told apart from it",
-        _table(part),
+        _table(main),
         textwrap.fill(answer, WIDTH),
     ]
-    rows = findings.by_kind(evaluation)
-    rows = rows[rows["convention"] == main.title]
-    if rows["kind"].nunique() > 1:
-        parts += [f"{metric} by kind of setting\n{kinds(rows, metric)}" for metric in ("ESR", "MR") if metric in shown]
-    notes = list(evaluation.notes)
-    if len(notes) > NOTES:
-        notes = [*notes[:NOTES], f"… and {len(notes) - NOTES} more notes in table1.md"]
-    parts.append("\n".join(f"- {note}" for note in notes))
-    parts.append(
-        f"With intervals, all conventions and the paper's table: {folder / 'table1.md'} (.csv, .json, .tex, .html)\n"
-        f"Every score: {folder / 'scores.csv'}"
-    )
+    if of_kinds := [line for line in setting_tables.lines(evaluation, main.title) if line.metric in SHOWN]:
+        parts += [textwrap.fill(setting_tables.legend(evaluation), WIDTH), _by_kind(of_kinds)]
+    notes = evaluation.notes[:NOTES]
+    if more := len(evaluation.notes) - len(notes):
+        notes.append(f"… and {more} more in table1.md")
+    parts += [
+        bullets(notes),
+        f"Intervals, all conventions, the paper's table: {folder / 'table1.md'} (.csv, .json, .tex, .html)\n"
+        f"Every score: {folder / 'scores.csv'}",
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
 def _table(of: Table) -> str:
+    """Means with their marks."""
     lines = [["training loss", *(column.heading for column in of.columns)]]
     for row, cells in of.rows.items():
         line = [label(of, row)]
         for column in of.columns:
             cell = cells[column.name]
-            mark = "* " if cell.best else f"{TIED} " if cell.tied else ""
-            line.append(mark + figure(column.name, cell.mean))
+            line.append(f"{'* ' if cell.best else f'{TIED} ' if cell.tied else ''}{figure(column.name, cell.mean)}")
         lines.append(line)
     return grid(lines)
+
+
+def _by_kind(lines: list[Line]) -> str:
+    """Rows are the models, as in the table above."""
+    made = [["training loss", *(f"{line.heading} {line.kind}" for line in lines)]]
+    for row in lines[0].values:
+        made.append([row, *(figure(line.metric, line.values[row]) for line in lines)])
+    return grid(made)

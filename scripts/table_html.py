@@ -33,12 +33,13 @@ def html(of: Table, kind: str = "scores sortable") -> Markup:
     ).format(kind, heads, Markup("\n").join(lines))
 
 
-def page(tables: Sequence[Table]) -> str:
-    """The tables one after the other, to be pasted into a page."""
+def page(tables: Sequence[Table], *further: Markup) -> str:
+    """The tables one after the other, then what else there is, to be pasted into a page."""
     parts = []
     for of in tables:
         lines = Markup("").join(Markup("<p>{}</p>\n").format(line) for line in legend(of))
         parts.append(Markup("<h2>{}</h2>\n<p>{}</p>\n{}\n{}").format(of.title, of.description, html(of), lines))
+    parts += further
     notes = Markup("\n").join(Markup("<li>{}</li>").format(text) for text in table.FOOTNOTES)
     head = Markup('<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>Table 1</title>\n')
     return str(head + Markup("\n").join(parts) + Markup('<ol class="footnotes">\n{}\n</ol>\n</html>\n').format(notes))

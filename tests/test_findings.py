@@ -1,4 +1,4 @@
-"""The paper's question, the scores by setting and the worst segments, from scores that are made up."""
+"""The paper's question and the worst segments, from scores that are made up."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from scripts import findings, table
 from scripts.findings import Finding
 from scripts.scores import Evaluation
+from scripts.table import Cell, Column, Table
 from tests import made_scores
 from tests.made_scores import Row, row
 
@@ -143,62 +144,45 @@ def test_small_p_are_printed_as_bounds() -> None:
     ]
 
 
-def test_settings_are_means_by_samples_then_over_runs(tmp_path: Path) -> None:
-    rows = [
-        row("l1", "MR", 1.0, samples=300, setting="1__100"),
-        row("l1", "MR", 5.0, samples=100, setting="1__100", recording="2"),
-        row("l1", "MR", 4.0, samples=300, setting="1__100", seed="2"),
-        row("l1", "MR", 4.0, samples=100, setting="1__100", recording="2", seed="2"),
-        row("l1", "MR", 7.0, samples=100, setting="0__75", recording="3"),
-        row("l1", "MR", 9.0, samples=100, setting="0__75", recording="3", seed="2"),
-        row("l1", "MR", 99.0, recording="", convention="paper2020"),
-        row("l1", "MR", 99.0, recording="", convention="paper2020", seed="2"),
-    ]
-    found = findings.by_setting(made_scores.evaluation(tmp_path, rows))
-    assert found.to_dict("records") == [
-        {
-            "convention": "standard",
-            "metric": "MR",
-            "model": "l1",
-            "label": "L1",
-            "switch": switch,
-            "peak_reduction": amount,
-            "value": value,
-            "lowest": lowest,
-            "highest": highest,
-            "runs": 2,
-            "trained": trained,
-        }
-        for switch, amount, value, lowest, highest, trained in [
-            ("0", 75.0, 8.0, 7.0, 9.0, True),
-            ("1", 100.0, 3.0, 2.0, 4.0, False),  # (300 · 1 + 100 · 5) / 400 and 4
-        ]
-    ]
+def test_which_kind_of_loss_wins_is_told(tmp_path: Path) -> None:
+    of = table.tables(made_scores.evaluation(tmp_path, made_scores.study()))[0].part(*table.COLUMNS)
+    waveform, spectra = findings.waveform_or_spectra(of).split(". ")
+    assert waveform.startswith("A loss on the waveform is best in L1, ESR and Logcosh, ")
+    assert spectra.startswith("A loss on spectra is best in STFT, MR and RR, ")
 
 
-def test_a_setting_with_a_value_that_is_no_number_has_none(tmp_path: Path) -> None:
-    found = findings.by_setting(
-        made_scores.evaluation(tmp_path, [row("l1", "MR", 1.0), row("l1", "MR", math.nan, segment=1)])
+@pytest.mark.parametrize(
+    ("clear", "told"),
+    [
+        ((), "never significantly better than the best on spectra."),
+        (("L1",), "significantly better than the best on spectra in L1."),
+        (("L1", "ESR"), "each time significantly better than the best on spectra."),
+    ],
+)
+def test_in_which_columns_a_kind_of_loss_wins_by_more_than_chance(clear: tuple[str, ...], told: str) -> None:
+    """The best other loss is compared, not the worst."""
+    p = {name: 0.01 if name in clear else 0.2 for name in ("L1", "ESR")}
+    pairs = {name: {frozenset(("L1", "MR")): p[name], frozenset(("L1", "STFT")): 1 - p[name]} for name in p}
+    columns = tuple(Column(name, p=pairs[name]) for name in p)
+    means = {"L1": 1.0, "MR": 2.0, "STFT": 3.0}
+    rows = {row: {name: Cell(mean, best=row == "L1") for name in p} for row, mean in means.items()}
+    of = Table("standard", "", columns, rows, dict.fromkeys(means, 3), {"L1": "l1", "MR": "mrstft", "STFT": "stft"})
+    assert findings.waveform_or_spectra(of) == f"A loss on the waveform is best in L1 and ESR, {told}"
+    one = (
+        f"A loss on the waveform is best in L1, {'' if clear else 'not '}significantly better than the best on spectra."
     )
-    assert math.isnan(found["value"].iloc[0])
+    assert findings.waveform_or_spectra(of.part("L1")) == one
 
 
-def test_settings_are_sorted_by_number(tmp_path: Path) -> None:
-    settings = ("1__5", "0__100", "0__20", "0__5")
-    rows = [row("l1", "MR", 1.0, setting=setting, recording=str(i)) for i, setting in enumerate(settings)]
-    found = findings.by_setting(made_scores.evaluation(tmp_path, rows))
-    assert list(zip(found["switch"], found["peak_reduction"], strict=True)) == [
-        ("0", 5),
-        ("0", 20),
-        ("0", 100),
-        ("1", 5),
-    ]
+def test_one_kind_of_loss_alone_has_no_rival(tmp_path: Path) -> None:
+    rows = [row(loss, "ESR", 1.0) for loss in ("l1", "esr")]
+    assert findings.waveform_or_spectra(table.tables(made_scores.evaluation(tmp_path, rows))[0]) == ""
 
 
-def test_models_of_a_setting_are_in_the_order_of_the_tables(tmp_path: Path) -> None:
-    rows = [row(model, "MR", 1.0) for model in ("unprocessed", "mine", "rrstft", "l1")]
-    found = findings.by_setting(made_scores.evaluation(tmp_path, rows))
-    assert list(found["label"]) == ["L1", "RR", "mine", "unprocessed"]
+def test_every_shipped_loss_is_of_one_kind() -> None:
+    shipped = {file.stem for file in (Path(__file__).parents[1] / "configs/loss").glob("*.yaml")}
+    assert shipped == {*findings.SPECTRAL, *findings.WAVEFORM}
+    assert not {*findings.SPECTRAL} & {*findings.WAVEFORM}
 
 
 def worst_of(folder: Path, rows: list[Row], count: int = 10) -> list[findings.Worst]:

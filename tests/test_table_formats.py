@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts import findings, scores, table, table_formats
+from scripts import scores, table, table_formats
 from scripts.scores import Evaluation
 from scripts.table import COLUMNS, Table
 from scripts.table_latex import text as escaped
@@ -79,13 +79,13 @@ def test_the_document_holds_all_tables_the_answer_the_footnotes_and_the_notes(fo
         "## further",
         "## Table 1 of the paper",
         "## Does training on a metric minimise it?",
-        "## Settings seen, between and beyond",
+        "## By kind of setting",
         "## By setting",
         "## Notes",
     ]
     assert "- a &lt;note>" in text
     assert "columns training on the metric itself minimises it" in text
-    assert "0 / 90 \\*" in text
+    assert "| 0 / 90, extreme" in text
     for fact in ("7.05e-4", "labels swapped", "ESR + DC", "one run of each loss"):
         assert fact in text
 
@@ -234,17 +234,6 @@ def test_a_table_without_any_number_is_still_written(tmp_path: Path) -> None:
     assert "| L1            |     – |" in text.replace("**", "")
     document = json.loads((tmp_path / "table1.json").read_text(encoding="utf-8"))
     assert document["tables"][0]["rows"]["L1"]["ESR"]["value"] is None
-
-
-def test_settings_are_rows_and_those_never_trained_on_have_a_sign(tmp_path: Path) -> None:
-    rows = [row("l1", "MR", 1.5, setting="0__75"), row("l1", "MR", 2.5, setting="1__100", recording="2")]
-    of_setting = findings.by_setting(made_scores.evaluation(tmp_path, rows))
-    assert cells(table_formats.settings(of_setting)) == {
-        "setting": ["L1"],
-        "----------": ["----:"],
-        "0 / 75": ["1.500"],
-        "1 / 100 \\*": ["2.500"],
-    }
 
 
 def test_the_papers_columns_are_one_table_and_further_metrics_another(folder: Path) -> None:

@@ -79,7 +79,7 @@ def context(folder: Path) -> dict[str, Any]:
         "subtitle": _subtitle(evaluation.info),
         "facts": _facts(evaluation.info, networks),
         "notes": list(dict.fromkeys(notes)),
-        "answer": findings.overall(found),
+        "answer": f"{findings.overall(found)} {findings.waveform_or_spectra(tables[0])}".strip(),
         "findings": found,
         "tables": [_table(of) for of in (*tables, table.paper_table())],
         "footnotes": [f"{mark} {text}" for mark, text in zip("¹²³⁴", table.FOOTNOTES, strict=True)],

@@ -8,17 +8,18 @@ import pandas
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from scripts import findings
-from scripts.report.charts import Canvas, Chart, Section, plain, scale
+from scripts import setting_tables
+from scripts.report.charts import Canvas, Chart, Section, Sheet, plain, scale
 from scripts.report.colours import INPUT, Look
 from scripts.scores import UNPROCESSED, Evaluation
+from scripts.setting_scores import by_setting
 
 MODES = {"0": "Compress", "1": "Limit"}
 
 
 def section(evaluation: Evaluation, looks: Mapping[str, Look]) -> Section | None:
-    """A figure for each metric with a value for each segment."""
-    table = findings.by_setting(evaluation)
+    """A figure for each metric with a value for each segment, below the means by kind of setting."""
+    table = by_setting(evaluation)
     figures = []
     for number, ((_, metric), rows) in enumerate(table.groupby(["convention", "metric"], sort=False)):
         figures.append(_figure(f"setting-{number}", str(metric), evaluation, rows, looks))
@@ -27,7 +28,9 @@ def section(evaluation: Evaluation, looks: Mapping[str, Look]) -> Section | None
     text = "Mean of the test segments at each setting; hollow markers are settings that were never trained on."
     if (table["runs"] > 1).any():
         text += " Bars reach from the lowest to the highest seed."
-    return Section("settings", "By setting", text, figures)
+    html = setting_tables.html_by_kind(evaluation)
+    sheet = Sheet(html, setting_tables.legend(evaluation)) if html else None
+    return Section("settings", "By setting", text, figures, sheet)
 
 
 def _figure(name: str, metric: str, evaluation: Evaluation, rows: pandas.DataFrame, looks: Mapping[str, Look]) -> Chart:
@@ -62,6 +65,6 @@ def _line(axes: Axes, rows: pandas.DataFrame, look: Look, ink: str) -> None:
     knob, value = rows["peak_reduction"], rows["value"]
     axes.vlines(knob, rows["lowest"], rows["highest"], color=ink, linewidth=0.8)
     axes.plot(knob, value, color=ink, linewidth=1.2)
-    for trained, fill in ((True, ink), (False, "none")):
-        at = rows["trained"] == trained
+    for seen, fill in ((True, ink), (False, "none")):
+        at = (rows["kind"] == "seen") == seen
         axes.plot(knob[at], value[at], look.marker, color=ink, markerfacecolor=fill, markersize=5, linestyle="none")
