@@ -1,0 +1,123 @@
+"""Keeps the runs of a study as the trained models that come with the product, each with a card.
+
+    python -m scripts.trained runs/quick/results --seed 1
+
+writes ``models/trained/<name>/`` for every model of the results: a run like any other (``config.yaml``,
+``checkpoints/best.ckpt``, ``status.json``, ``metrics.csv``), of which the checkpoint holds the weights alone, and
+``card.md``: what it was trained on, what it scores at each setting, how to use it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models import run
+from scripts import scores, table
+from scripts.scores import Evaluation
+from scripts.table import figure
+
+KEPT = Path(__file__).parents[1] / "models" / "trained"
+METRICS = ("ESR", "MR")  # of the convention `standard`
+MODES = {"0": "Compress", "1": "Limit"}
+
+
+def keep(results: Path, seed: str, out: Path = KEPT) -> list[Path]:
+    """Writes the folders of all models of a results folder.
+
+    Args:
+        results: that evaluate.py wrote.
+        seed: of the runs to be kept.
+        out: where to; folders of the same names are replaced.
+
+    Raises:
+        ValueError: if there is no run of this seed, or one is gone.
+    """
+    evaluation = scores.read(results)
+    labels = table.row_labels(evaluation)
+    runs = [item for item in evaluation.info["runs"] if item["seed"] == seed]
+    if not runs:
+        raise ValueError(f"{results}: holds no run of seed {seed}")
+    written = []
+    for item in runs:
+        source, label = Path(item["run"]), labels[item["model"]]
+        folder = out / re.sub(r"[^a-z0-9]+", "-", label.lower())
+        config, status = run.read_config(source), run.read_status(source)
+        weights = run.load_net(source).state_dict()
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "checkpoints").mkdir(parents=True)
+        torch.save(
+            {"state_dict": {f"net.{name}": value for name, value in weights.items()}}, folder / "checkpoints/best.ckpt"
+        )
+        for name in ("config.yaml", "status.json", "metrics.csv"):
+            shutil.copyfile(source / name, folder / name)
+        run.replace_file(folder / "card.md", card(label, folder.name, config, status, evaluation, item["run"]))
+        written.append(folder)
+    return written
+
+
+def card(
+    label: str, name: str, config: Mapping[str, Any], status: Mapping[str, Any], evaluation: Evaluation, of_run: str
+) -> str:
+    """The card of a model in Markdown."""
+    data = config["data"]
+    settings = ", ".join(
+        f"{MODES[switch]} {' '.join(knob for at, _, knob in parsed if at == switch)}"
+        for parsed in [[setting.partition("__") for setting in evaluation.info["trained_settings"]]]
+        for switch in MODES
+    )
+    rows = evaluation.rows[(evaluation.rows["run"] == of_run) & (evaluation.rows["convention"] == "standard")]
+    rows = rows.assign(weighted=rows["value"] * rows["samples"])
+    lines = []
+    for (switch, knob), of in rows.groupby(["switch", "peak_reduction"], sort=False):
+        kinds = "" if f"{switch}__{knob}" in evaluation.info["trained_settings"] else " (new)"
+        lines.append(f"| {MODES[str(switch)]} {knob}{kinds} | {_scores(of)} |")
+    return f"""# A model of the LA-2A, trained with {label}
+
+- Network: `{config["model"]["_target_"]}`, {", ".join(f"{k} {v}" for k, v in config["model"].items() if k[0] != "_")}
+- Trained on: the embedded data set, {data["recordings"]["minutes"]} minutes, {data["sample_rate"]} Hz, mono: a model
+  of the LA-2A over synthesised programme material, not recordings of the device. Settings: {settings}.
+- Training: {status["steps"]} steps of {data["batch_size"]} crops of {data["segment_length"]} samples, seed
+  {config["seed"]}, {status["seconds"]:.0f} s. Loss: `{config["loss"]["_target_"]}`.
+- Controls: switch (0 Compress, 1 Limit), peak reduction / 100.
+- Use: `python -m scripts.render in.wav out.wav --run models/trained/{name} --peak-reduction 65`
+
+Scores on the test split, convention `standard`; a new setting is one that was never trained on:
+
+| setting | ESR | MR |
+|---|---:|---:|
+{chr(10).join(lines)}
+| all | {_scores(rows)} |
+"""
+
+
+def _scores(rows: Any) -> str:
+    """Means of the metrics, each segment weighted by its samples."""
+    means = []
+    for metric in METRICS:
+        of = rows[rows["metric"] == metric]
+        means.append(figure(metric, float(of["weighted"].sum() / of["samples"].sum())))
+    return " | ".join(means)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Keeps the runs of a study as trained models with cards.")
+    parser.add_argument("results", type=Path, help="folder that evaluate.py wrote")
+    parser.add_argument("--seed", default="1", help="of the runs to be kept")
+    parser.add_argument("--out", type=Path, default=KEPT, help="folder of the models")
+    given = parser.parse_args()
+    try:
+        for folder in keep(given.results, given.seed, given.out):
+            print(folder)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+
+
+if __name__ == "__main__":
+    main()

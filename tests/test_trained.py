@@ -1,0 +1,96 @@
+"""The trained models that come with the product: they load, and score what their cards say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from auraloss.freq import MultiResolutionSTFTLoss
+from auraloss.time import ESRLoss
+from data import embedded, signaltrain
+from data.segments import Blocks
+from models import run
+from models.net import Net
+from scripts import trained
+from tests import made_scores, scored_runs
+
+MODELS = sorted(folder.parent for folder in trained.KEPT.glob("*/card.md"))
+MODES = {"0": "Compress", "1": "Limit"}
+SCORED = (0, 1, 10)  # test recordings: Compress 85, Limit 55, Compress 45
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[signaltrain.Recording]:
+    """Some of the test split that the models were scored on; as it is made from numbers, without the rest."""
+    root = tmp_path_factory.mktemp("test") / "la2a"
+    planned = embedded.plan(8)
+    of_test = [p for p in planned if p.split == "test"]
+    others = [
+        next(p for p in planned if p.split == split) for split in ("train", "val")
+    ]
+    for p in [*others, *(of_test[number] for number in SCORED)]:
+        embedded._write_recording(root, p, 0, 44_100)
+    return signaltrain.recordings(root)["test"]
+
+
+def scores(net: Net, recording: signaltrain.Recording) -> tuple[float, float]:
+    """ESR and MR of a recording, in blocks as evaluate.py has them."""
+    blocks, sums, samples = Blocks([recording], 262_144, net.context, 65_536), torch.zeros(2), 0
+    for block in blocks:  # type: ignore[attr-defined]
+        with torch.inference_mode():
+            output, target = net(block.input[None], block.controls[None]), net.align(block.target[None])
+        count = output.shape[-1]
+        sums += count * torch.tensor(
+            [float(metric(output, target)) for metric in (ESRLoss(), MultiResolutionSTFTLoss())]
+        )
+        samples += count
+    esr, mr = (sums / samples).tolist()
+    return esr, mr
+
+
+def test_the_six_of_the_quick_study_are_there() -> None:
+    assert {folder.name for folder in MODELS} == {"l1", "esr", "logcosh", "stft", "mr", "rr"}
+    assert sum(file.stat().st_size for folder in MODELS for file in folder.rglob("*")) < 2e6
+
+
+@pytest.mark.parametrize("folder", MODELS, ids=lambda folder: folder.name)
+def test_a_model_scores_what_its_card_says(folder: Path, recordings: list[signaltrain.Recording]) -> None:
+    net, card = run.load_net(folder), (folder / "card.md").read_text(encoding="utf-8")
+    for recording in recordings:
+        switch, _, knob = recording.setting.partition("__")
+        line = re.search(rf"^\| {MODES[switch]} {knob}(?: \(new\))? \| ([\d.]+) \| ([\d.]+) \|$", card, re.MULTILINE)
+        assert line is not None
+        esr, mr = scores(net, recording)
+        assert esr == pytest.approx(float(line[1]), rel=0.01, abs=1e-4)
+        assert mr == pytest.approx(float(line[2]), rel=0.01)
+    assert f"--run models/trained/{folder.name} " in card
+    assert run.read_status(folder)["state"] == "finished"
+
+
+def test_no_run_of_the_seed_is_said(tmp_path: Path) -> None:
+    made_scores.write(tmp_path, made_scores.study())
+    with pytest.raises(ValueError, match="holds no run of seed 7"):
+        trained.keep(tmp_path, "7", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_kept_run_has_the_weights_of_its_best_checkpoint_and_nothing_else(tmp_path: Path, data_root: Path) -> None:
+    study = tmp_path / "study"
+    source = scored_runs.make_run(study / "l1-seed1", data_root, 1)
+    rows = [made_scores.row("l1", metric, 0.25, setting="0__40") | {"run": str(source)} for metric in ("ESR", "MR")]
+    runs = [{"run": str(source), "model": "l1", "loss": "l1", "seed": "1", "weights": ""}]
+    made_scores.write(tmp_path, rows, runs=runs)
+    (source / "metrics.csv").write_text("epoch\n0\n")
+    config = run.read_config(source)
+    config["data"] |= {"recordings": {"minutes": 1}, "batch_size": 4, "segment_length": 8192}
+    run.write_config(source, config | {"loss": {"_target_": "auraloss.time.L1Loss"}, "seed": 1})
+    run.write_status(source, "finished", steps=10, seconds=3.0)
+    (folder,) = trained.keep(tmp_path, "1", tmp_path / "out")
+    assert folder.name == "l1"
+    expected, kept = run.load_net(source).state_dict(), run.load_net(folder).state_dict()
+    assert all(torch.equal(expected[name], kept[name]) for name in expected)
+    assert list(torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)) == ["state_dict"]
+    assert "| Compress 40 (new) | 0.2500 | 0.250 |" in (folder / "card.md").read_text(encoding="utf-8")
