@@ -28,9 +28,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[signaltrain.Rec
     root = tmp_path_factory.mktemp("test") / "la2a"
     planned = embedded.plan(8)
     of_test = [p for p in planned if p.split == "test"]
-    others = [
-        next(p for p in planned if p.split == split) for split in ("train", "val")
-    ]
+    others = [next(p for p in planned if p.split == split) for split in ("train", "val")]
     for p in [*others, *(of_test[number] for number in SCORED)]:
         embedded._write_recording(root, p, 0, 44_100)
     return signaltrain.recordings(root)["test"]
