@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> None:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--root", help="folder of the data set (default: datasets/la2a-<minutes>min-seed<seed>)")
-    parser.add_argument("--minutes", type=float, default=40.0, help="length of Train; Val and Test add 15 %% each")
+    parser.add_argument("--minutes", type=float, default=40.0, help="length of Train; Val and Test add 15 %% or more")
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     parser.add_argument("--sample-rate", type=int, default=44100, help="Hz")
     options = parser.parse_args(arguments)

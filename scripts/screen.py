@@ -10,7 +10,7 @@ from scripts.markdown import bullets, grid
 from scripts.scores import Evaluation
 from scripts.setting_tables import SHOWN, Line
 from scripts.table import COLUMNS, Table, figure
-from scripts.table_legend import TIED, label
+from scripts.table_legend import TIED, label, legend
 
 WIDTH = 118  # of running text; a note stays on one line, for those who search for it
 NOTES = 5  # shown; all are in table1.md
@@ -28,7 +28,7 @@ def text(folder: Path, evaluation: Evaluation) -> str:
     main = main.part(*([name for name in names if name in COLUMNS] or names[: len(COLUMNS)]))
     answer = f"{findings.overall(findings.question(main))} {findings.waveform_or_spectra(main)}".strip()
     parts = [
-        f"Test error, convention {main.title}: * the best of a column, {TIED} what cannot be told apart from it",
+        textwrap.fill(_head(main), WIDTH),
         _table(main),
         textwrap.fill(answer, WIDTH),
     ]
@@ -43,6 +43,17 @@ def text(folder: Path, evaluation: Evaluation) -> str:
         f"Every score: {folder / 'scores.csv'}",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _head(of: Table) -> str:
+    """What the table shows, and what its marks stand for."""
+    over = " or ".join(dict.fromkeys(column.tested_over for column in of.columns if column.tested_over))
+    tied = f"{TIED}: cannot be told apart from it, tested over {over}" if over else "differences cannot be tested"
+    untested = [column.name for column in of.columns if not column.tested_over] if over else []
+    but = f" (not tested: {', '.join(untested)})" if untested else ""
+    return " ".join(
+        [f"Test error, convention {of.title}.", *legend(of)[:1], f"*: the best of its column; {tied}{but}."]
+    )
 
 
 def _table(of: Table) -> str:

@@ -72,7 +72,7 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny_root(tmp_path_factory: pytest.TempPathFactory, _own_folders: None) -> Path:
-    """A data set of 6 s of Train, and 16 s of Val and of Test in two recordings each."""
+    """A data set of 6 s of Train, 16 s of Val in two recordings, and 24 s of Test in three."""
     root = tmp_path_factory.mktemp("data") / "tiny"
     embedded.recordings(root, minutes=0.1)
     return root

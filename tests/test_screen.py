@@ -23,6 +23,12 @@ def test_six_models_of_four_seeds_fit_on_a_screen(tmp_path: Path) -> None:
     heads = [line for line in lines if line.startswith("| training loss")]
     assert [head.count("↓") for head in heads] == [6, 4]  # Table 1, and two metrics of two kinds
     assert sum("* " in line for line in lines if line.startswith("|")) >= 2  # the best of the columns
+    head = (
+        "Test error, convention standard. Mean of 4 runs of each model, which differ in the seed. *: the best of its "
+    )
+    assert shown.replace("\n", " ").startswith(
+        head + "column; ≈: cannot be told apart from it, tested over segments and"
+    )
     assert "columns training on the metric itself minimises it" in shown
     assert "A loss on spectra is best in" in shown
     assert f"- {notes[4]}\n- … and 4 more in table1.md" in shown
@@ -36,7 +42,7 @@ def test_what_there_is_nothing_to_say_of_is_left_out(tmp_path: Path) -> None:
     rows = [row("mine", "Level", 0.5, convention="own")]
     shown = screen.text(tmp_path, made_scores.evaluation(tmp_path, rows))
     assert shown.splitlines()[:5] == [
-        "Test error, convention own: * the best of a column, ≈ what cannot be told apart from it",
+        "Test error, convention own. One run of each model. *: the best of its column; differences cannot be tested.",
         "",
         "| training loss | Level ↓ |",
         "| ------------- | ------: |",
