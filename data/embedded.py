@@ -13,7 +13,10 @@ import json
 import math
 import shutil
 import uuid
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from itertools import chain
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,7 +68,12 @@ class Planned(NamedTuple):
 
 
 def recordings(
-    root: str | Path, minutes: float = 40, seed: int = 0, sample_rate: int = 44100, channels: int = 1
+    root: str | Path,
+    minutes: float = 40,
+    seed: int = 0,
+    sample_rate: int = 44100,
+    channels: int = 1,
+    processes: int = 1,
 ) -> dict[str, list[signaltrain.Recording]]:
     """The recordings of the embedded data set, which is written first if it is not there.
 
@@ -78,6 +86,7 @@ def recordings(
         seed: of everything random.
         sample_rate: Hz.
         channels: 1; the set is mono.
+        processes: that write; the files are the same for any number.
 
     Returns:
         the recordings of "train", "val" and "test", as `data.signaltrain.recordings` does.
@@ -93,11 +102,13 @@ def recordings(
         raise ValueError(f"the embedded data set is mono, got channels={channels}; bring stereo recordings of your own")
     if sample_rate < 16000:
         raise ValueError(f"sample_rate is in Hz and must be at least 16000, got {sample_rate}")
+    if processes < 1:
+        raise ValueError(f"processes must be at least 1, got {processes}")
     root = Path(root).expanduser().absolute()
     settings = {"format": FORMAT, "minutes": float(minutes), "seed": seed, "sample_rate": sample_rate}
     planned = plan(minutes)
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        _write(root, planned, settings)
+        _write(root, planned, settings, processes)
     _check(root, planned, settings)
     return signaltrain.recordings(root, sample_rate=sample_rate)
 
@@ -140,22 +151,38 @@ def _setting(split: str, number: int) -> tuple[int, int]:
     return switch, ladder[int(position * len(ladder))]
 
 
-def _write(root: Path, planned: list[Planned], settings: dict[str, float]) -> None:
+def _write(root: Path, planned: list[Planned], settings: dict[str, float], processes: int) -> None:
     """Write the set beside `root`, then rename it. Of processes that write at once, the first to end wins."""
-    partial = root.with_name(f"{root.name}.partial-{uuid.uuid4().hex[:8]}")
+    unfinished = root.with_name(f"{root.name}.partial-{uuid.uuid4().hex[:8]}")
     try:
-        for p in tqdm(planned, desc=f"writing {root.name}", unit="recording"):
-            _write_recording(partial, p, int(settings["seed"]), int(settings["sample_rate"]))
-        (partial / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n")
-        partial.rename(root)
+        _write_recordings(unfinished, planned, int(settings["seed"]), int(settings["sample_rate"]), processes)
+        (unfinished / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n")
+        unfinished.rename(root)
     except Exception:
         if not (root / SETTINGS_FILE).exists():  # else another process was first, which the caller checks
             raise
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
     # What killed processes left behind, and the work of those that are late: they take this set instead.
     for leftover in root.parent.glob(f"{glob.escape(root.name)}.partial-*"):
         shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _write_recordings(root: Path, planned: list[Planned], seed: int, sample_rate: int, processes: int) -> None:
+    """All recordings, each by one of the processes: what is drawn depends on no other."""
+    bar = partial(tqdm, total=len(planned), desc=f"writing {root.name.partition('.partial-')[0]}", unit="recording")
+    if processes == 1:
+        for p in bar(planned):
+            _write_recording(root, p, seed, sample_rate)
+        return
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        jobs = [pool.submit(_write_recording, root, p, seed, sample_rate) for p in planned]
+        try:
+            for job in bar(as_completed(jobs)):
+                job.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _write_recording(root: Path, p: Planned, seed: int, sample_rate: int) -> None:

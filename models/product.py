@@ -10,10 +10,10 @@ with x the input that belongs to the output sample. exp(g) is the gain, at most 
 tanh(d) is what a gain cannot do, such as distortion; α starts at 0, so that a new network is nearly the identity, and
 as the gain is positive, no loss on magnitudes can invert it.
 
-A compressor's gain is a function of the level in dB. Each channel of the input enters the stack twice, as it is and as
-its level, log10(|x| + F) + 1.25, F = −50 dBFS: from −1.25 in silence to 1.25 at full scale. What remains to be learned
-of the level is smoothing and a knee, for which few kinks suffice. With it no channel needs batch statistics, which hide
-the level of a batch; normalisation is frozen, at mean 0 and variance 1 unless calibrated.
+A compressor's gain is a function of the level in dB, and of how loud it was before. Each channel of the input enters
+the stack as it is, as its level, and as the levels of its averages over the past (`models.levels`). What remains to be
+learned is a knee and how to go from one level to the next, for which few kinks suffice. With levels no channel needs
+batch statistics, which hide the level of a batch; normalisation is frozen, at mean 0 and variance 1 unless calibrated.
 
 Source: the sum of a gated input and a bounded signal is used for small data sets of audio effects by others as well;
 docs/learning.md has the measurements.
@@ -22,17 +22,18 @@ docs/learning.md has the measurements.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from models import levels
 from models.tcn import TCN
 
 LARGEST_GAIN_DB = 60.0
-FLOOR_DB = -50.0  # dBFS; what is quieter hardly differs from silence. With −80, waveform losses learn to modulate noise
 _DB = 20 / math.log(10)  # dB in a unit of the natural logarithm
-_MIX = 0.02  # standard deviation of the mix at first: a gain of about 1 dB around 0
+_MIX = 0.01  # standard deviation of the mix at first: a gain of some dB around 0
 
 
 class ProductTCN(TCN):
@@ -40,19 +41,20 @@ class ProductTCN(TCN):
 
     Args:
         norm: "frozen" or "batch", see `TCN`.
+        averages: of the input's magnitude, over 64 · 4ⁿ samples each, whose levels the stack is given; 0 … 8.
 
     Raises:
-        ValueError: also if there are not as many output channels as input channels.
+        ValueError: also if there are not as many output channels as input channels, or for a number of averages out of
+            range.
 
     Example:
-        >>> net = ProductTCN(blocks=2, kernel_size=3, channels=4)
+        >>> net = ProductTCN(blocks=2, kernel_size=3, channels=4, averages=0)
         >>> x, controls = torch.rand(1, 1, 100), torch.zeros(1, 2)
         >>> gain = 10 ** (net.gain_db(x, controls) / 20)
         >>> torch.allclose(net(x, controls), net.align(x) * gain)  # a new one has α = 0
         True
     """
 
-    features_per_channel = 2
     mixed_per_channel = 2
     multiplies = True
 
@@ -65,22 +67,29 @@ class ProductTCN(TCN):
         controls: int = 2,
         in_channels: int = 1,
         out_channels: int = 1,
-        causal: bool = False,
+        causal: bool = True,
         norm: str = "frozen",
+        averages: int = 5,
     ) -> None:
         if in_channels != out_channels:
             raise ValueError(
                 f"ProductTCN: each output channel is an input channel times a gain; got {in_channels} input and "
                 f"{out_channels} output channels"
             )
+        if not 0 <= averages <= levels.LARGEST:
+            raise ValueError(f"ProductTCN: averages must be 0 … {levels.LARGEST}, got {averages}")
+        self.averages, self.features_per_channel, self.reach = averages, 2 + averages, levels.reach(averages)
         super().__init__(
             blocks, kernel_size, channels, dilation_growth, controls, in_channels, out_channels, causal, norm
         )
         self.alpha = nn.Parameter(torch.zeros(out_channels, 1))
 
     def features(self, x: Tensor) -> Tensor:
-        """The input and its level."""
-        return torch.cat((x, torch.log10(x.abs() + 10 ** (FLOOR_DB / 20)) - FLOOR_DB / 40), dim=1)
+        """The input, its level, and the levels of its averages."""
+        return levels.features(x, self.averages)
+
+    def features_in_steps(self, silence: Tensor, longest: int) -> Callable[[Tensor], Tensor]:
+        return levels.FeaturesInSteps(silence, self.averages, longest)
 
     def output(self, mixed: Tensor, x: Tensor) -> Tensor:
         """The input times the gain, plus what a gain cannot do."""

@@ -21,15 +21,17 @@ That model adds the output of the last block twice; here every block is added on
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models import gpu
 from models.conv import dilated_conv1d, fast_on, pad_rows
 from models.fused import FusedBlock, Layout
+from models.gpu import GPUBlock
 from models.net import Net, State
 from models.tcn_steps import TCNSteps
 
@@ -149,12 +151,33 @@ class TCNBlock(nn.Module):
         self, x: Tensor, condition: Tensor, mix: Tensor, layout: Layout, recompute: bool
     ) -> tuple[Tensor, Tensor]:
         """The block's output, and its share of the network's; see `models.fused`."""
-        norm, gain = self.film.norm, self.residual.weight[..., 0]
+        return self._applied(FusedBlock, x, condition, self._residual(x), mix, layout, recompute)
+
+    def on_gpu(
+        self, x: Tensor, condition: Tensor, mix: Tensor, layout: Layout, recompute: bool
+    ) -> tuple[Tensor, Tensor]:
+        """The same; see `models.gpu`."""
+        return self._applied(GPUBlock, x, condition, self._residual(x), mix, layout, recompute)
+
+    def _residual(self, x: Tensor) -> Tensor:
+        gain = self.residual.weight[..., 0]
         of_each = x.shape[-1] == len(gain)  # channel its own: a gain instead of a matrix
-        residual = gain[:, 0] if of_each else torch.block_diag(*gain.chunk(self.residual.groups)).T
+        return gain[:, 0] if of_each else torch.block_diag(*gain.chunk(self.residual.groups)).T
+
+    def _applied(
+        self,
+        function: type[torch.autograd.Function],
+        x: Tensor,
+        condition: Tensor,
+        residual: Tensor,
+        mix: Tensor,
+        layout: Layout,
+        recompute: bool,
+    ) -> tuple[Tensor, Tensor]:
+        norm = self.film.norm
         signals = (x, self.conv.weight, *self.film.scale_and_shift(condition), self.activation.weight, residual, mix)
         moments = (None, None) if norm.training else (norm.running_mean, norm.running_var)
-        out, share, mean, variance = FusedBlock.apply(*signals, *moments, norm.eps, layout, recompute)
+        out, share, mean, variance = function.apply(*signals, *moments, norm.eps, layout, recompute)
         if norm.training:
             self.film.observe(mean, variance, len(x) * layout.samples)
         return out, share
@@ -193,6 +216,7 @@ class TCN(Net):
     """
 
     features_per_channel = 1  # of the input
+    reach = 0  # samples of the past that these need
     mixed_per_channel = 1  # of the output
     multiplies = False  # whether `output` takes the input
 
@@ -243,7 +267,8 @@ class TCN(Net):
             for n in range(blocks)
         )
         self.mix = nn.Conv1d(channels, out_channels * self.mixed_per_channel, 1)
-        self.receptive_field = 1 + sum(block.span for block in self.blocks)  # type: ignore[misc]
+        self.span = sum(block.span for block in self.blocks)  # type: ignore[misc]
+        self.receptive_field = 1 + self.reach + self.span
         self.lookahead = sum(block.lookahead for block in self.blocks)  # type: ignore[misc]
 
         self._initialise()
@@ -252,8 +277,16 @@ class TCN(Net):
         return self.output(self.mixed(x, controls), self.align(x))
 
     def features(self, x: Tensor) -> Tensor:
-        """What the first block is given of the input: the input itself."""
+        """What the first block is given of the input: the input itself.
+
+        Shape:
+            x ``(B, in_channels, T)`` → ``(B, features_per_channel · in_channels, T − reach)``.
+        """
         return x
+
+    def features_in_steps(self, silence: Tensor, longest: int) -> Callable[[Tensor], Tensor]:
+        """The same of a signal in blocks, after silence ``(B, in_channels, 1)``: as many samples as the block has."""
+        return self.features
 
     def output(self, mixed: Tensor, x: Tensor) -> Tensor:
         """The output, of what the blocks add up to and the input that belongs to it: the former, limited to ±1.
@@ -268,7 +301,12 @@ class TCN(Net):
         self._check(x, controls)
         condition = self.conditioning(controls) if self.conditioning is not None else controls
         x = self.features(x)
-        mixed = self._fused(x, condition) if fast_on(x) else self._plain(x, condition)
+        if fast_on(x):
+            mixed = self._fused(x, condition)
+        elif gpu.fast_on(x, self.mix.in_channels):
+            mixed = self._on_gpu(x, condition)
+        else:
+            mixed = self._plain(x, condition)
         return mixed + self.mix.bias[:, None]  # type: ignore[index]
 
     @torch.no_grad()
@@ -289,8 +327,8 @@ class TCN(Net):
 
     def _plain(self, x: Tensor, condition: Tensor) -> Tensor:
         """The mixed sum of all blocks' outputs."""
-        samples = x.shape[-1] - self.receptive_field + 1
-        before = self.context[0]  # samples that the blocks still to come take from the start
+        samples = x.shape[-1] - self.span
+        before = self.span - self.lookahead  # samples that the blocks still to come take from the start
         total: Tensor | None = None
         block: Any
         for block in self.blocks:
@@ -302,7 +340,7 @@ class TCN(Net):
 
     def _fused(self, x: Tensor, condition: Tensor) -> Tensor:
         """The same, faster on a CPU; see `models.fused`."""
-        samples, before, length = x.shape[-1] - self.receptive_field + 1, self.context[0], x.shape[-1]
+        samples, before, length = x.shape[-1] - self.span, self.span - self.lookahead, x.shape[-1]
         mix = self.mix.weight[..., 0].T
         blocks: list[Any] = list(self.blocks)
         rows = blocks[0].rows_needed(length)
@@ -318,18 +356,33 @@ class TCN(Net):
             total = total + share
         return total.transpose(1, 2)
 
+    def _on_gpu(self, x: Tensor, condition: Tensor) -> Tensor:
+        """The same, faster on a GPU; see `models.gpu`."""
+        samples, before, length = x.shape[-1] - self.span, self.span - self.lookahead, x.shape[-1]
+        mix = self.mix.weight[..., 0].T
+        x = gpu.rows(x)
+        total: Any = 0
+        block: Any
+        for block in self.blocks:
+            start, length = block.span - block.lookahead, length - block.span
+            before -= start
+            layout = Layout(block.dilation, block.span, start, length, length, slice(before, before + samples))
+            x, share = block.on_gpu(x, condition, mix, layout, self.recompute)
+            total = total + share
+        return total.transpose(1, 2)
+
     def start(self, controls: Tensor) -> State:
-        """The state after endless silence: of each block its last input samples, and the sum of the outputs before it;
-        before them, where the output takes it, the input that waits for the blocks.
+        """The state after endless silence: the input's last samples, as far as features or output need them; of each
+        block its last input samples, and the sum of the outputs before it.
 
         A block looks ahead by some samples, by which the sum has to wait for it. What waits is mixed already, and thus
         has the output's channels instead of the blocks'.
         """
         condition = self.conditioning(controls) if self.conditioning is not None else controls
         silence = controls.new_zeros(len(controls), self.in_channels, 1)
-        x = self.features(silence)
+        x = self.features(silence.expand(-1, -1, self.reach + 1))
         total = controls.new_zeros(len(controls), self.mix.out_channels, 1)
-        state = [silence.repeat(1, 1, self.lookahead)] if self.multiplies else []
+        state = [silence.repeat(1, 1, self._kept)] if self._kept else []
         block: Any
         for block in self.blocks:
             state += [x.repeat(1, 1, block.span), total.repeat(1, 1, block.lookahead)]
@@ -340,13 +393,13 @@ class TCN(Net):
     def step(self, block: Tensor, state: State, controls: Tensor) -> tuple[Tensor, State]:
         """Each block meets its new input samples once; see `Net.step`."""
         condition = self.conditioning(controls) if self.conditioning is not None else controls
-        samples = block.shape[-1]
+        samples, kept = block.shape[-1], self._kept
         after = []
-        dry = block
-        if self.multiplies:
-            dry, state = torch.cat((state[0], block), dim=-1), state[1:]
-            after.append(dry[..., samples:])
-        x, total = self.features(block), block.new_zeros(block.shape[0], self.mix.out_channels, samples)
+        if kept:
+            block, state = torch.cat((state[0], block), dim=-1), state[1:]
+            after.append(block[..., samples:])
+        x = self.features(block[..., kept - self.reach :])
+        total = block.new_zeros(block.shape[0], self.mix.out_channels, samples)
         stage: Any
         for stage, history, waiting in zip(self.blocks, state[::2], state[1::2], strict=True):
             x = torch.cat((history, x), dim=-1)
@@ -354,7 +407,13 @@ class TCN(Net):
             after += [x[..., samples:], total[..., samples:]]
             x = stage(x, condition)
             total = total[..., :samples] + F.conv1d(x, self.mix.weight)
-        return self.output(total + self.mix.bias[:, None], dry[..., :samples]), tuple(after)  # type: ignore[index]
+        dry = block[..., kept - self.lookahead :][..., :samples] if self.multiplies else block
+        return self.output(total + self.mix.bias[:, None], dry), tuple(after)  # type: ignore[index]
+
+    @property
+    def _kept(self) -> int:
+        """Samples of the input that a step needs besides the new ones."""
+        return max(self.reach, self.lookahead if self.multiplies else 0)
 
     def steps(self, controls: Tensor) -> TCNSteps:
         """See `Net.steps`; many times as fast as `step` for short blocks."""

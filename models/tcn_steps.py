@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from models.line import Line
 from models.net import Steps
 
 if TYPE_CHECKING:
@@ -26,47 +27,6 @@ ROWS = 4096
 
 FEW_ROWS = 1024
 """Up to here, a copy of all taps side by side and one matrix product take less time than a convolution."""
-
-
-class Line:
-    """A delay line: the last `span` samples, and the newest block.
-
-    New samples are written behind the others. Where the room ends, the last `span` of them move to the front; as there
-    is room for as many, each sample is moved about once, and memory never grows.
-
-    Args:
-        past: the sample that fills the line at first, ``(B, channels)``.
-        span: samples to remember besides a block.
-        longest: samples of the longest block.
-    """
-
-    def __init__(self, past: Tensor, span: int, longest: int) -> None:
-        self.samples = past.repeat(2 * span + longest, 1, 1)
-        self.span = span
-        self.end = span
-
-    def slot(self, count: int) -> Tensor:
-        """Where the newest block of `count` samples has to be written, ``(count · B, channels)``."""
-        if self.end + count > len(self.samples):
-            self.samples[: self.span] = self.samples[self.end - self.span : self.end]  # never overlap
-            self.end = self.span
-        self.end += count
-        return self.delayed(count, 0)
-
-    def delayed(self, count: int, delay: int) -> Tensor:
-        """The newest block as it was `delay` samples ago, at most `span`: ``(count · B, channels)``."""
-        stop = self.end - delay
-        return self.samples[stop - count : stop].flatten(0, 1)
-
-    def past(self, count: int) -> Tensor:
-        """The newest block and the `span` samples before it, ``((span + count) · B, channels)``."""
-        return self.samples[self.end - count - self.span : self.end].flatten(0, 1)
-
-    def side_by_side(self, count: int, taps: int, dilation: int) -> Tensor:
-        """The newest block at every tap of a kernel, oldest first, ``(count · B, taps · channels)``; a copy."""
-        _, items, channels = self.samples.shape
-        rows = (count * items, taps, channels)
-        return self.past(count).as_strided(rows, (channels, dilation * items * channels, 1)).flatten(1)
 
 
 class Layer(NamedTuple):
@@ -98,7 +58,8 @@ class TCNSteps(Steps):
         # The state after endless silence has, of each layer, one sample that is the same at all times.
         silence = controls.new_zeros(len(controls), net.in_channels, 1)
         self.dry = Line(silence.squeeze(-1), net.lookahead, self.longest)  # the input that the output takes
-        past = net.features(silence).squeeze(-1)
+        self.features = net.features_in_steps(silence, self.longest)
+        past = self.features(silence).squeeze(-1)
         total = controls.new_zeros(len(controls), net.mix.out_channels)
         condition = self._condition(controls)
         block: Any
@@ -130,7 +91,7 @@ class TCNSteps(Steps):
         items, _, count = block.shape
         rows = count * items
         first = self.layers[0]
-        first.input.slot(count).view(count, items, -1).copy_(self.net.features(block).permute(2, 0, 1))
+        first.input.slot(count).view(count, items, -1).copy_(self.features(block).permute(2, 0, 1))
         self.dry.slot(count).view(count, items, -1).copy_(block.permute(2, 0, 1))
         first.total.slot(count).zero_()
         for layer, (gain, shift), after in zip(self.layers, self.films, [*self.layers[1:], None], strict=True):

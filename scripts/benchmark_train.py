@@ -62,16 +62,15 @@ AGAINST_PLAIN = (
 )
 SWITCHES = (
     Variant("plain modules, float32", plain=True),
-    Variant("float32"),
-    Variant("TF32", tf32=True),
-    Variant("bfloat16", bfloat16=True),
-    Variant("cuDNN's choice", benchmark=True),
-    Variant("compiled", compiled=True),
-    Variant("fused Adam", fused=True),
-    Variant("TF32, cuDNN's choice, compiled, fused", tf32=True, benchmark=True, compiled=True, fused=True),
-    Variant("bfloat16, cuDNN's choice, fused", bfloat16=True, benchmark=True, fused=True),
-    Variant("trainer=gpu", bfloat16=True, benchmark=True, compiled=True, fused=True),
+    Variant("ours, float32"),
+    Variant("ours, TF32", tf32=True),
+    Variant("plain modules, bfloat16", plain=True, bfloat16=True),
+    Variant("ours, bfloat16", bfloat16=True),
+    Variant("ours, bfloat16, cuDNN's choice", bfloat16=True, benchmark=True),
+    Variant("trainer=gpu: and fused Adam", bfloat16=True, benchmark=True, fused=True),
+    Variant("trainer=gpu, recompute", bfloat16=True, benchmark=True, fused=True, recompute=True),
 )
+COMPILED = (Variant("compiled, bfloat16, cuDNN's choice, fused Adam", False, True, False, True, True, True),)
 
 
 @dataclass(frozen=True)
@@ -271,6 +270,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--threads", type=int, help="torch's own choice if left out")
     parser.add_argument("--losses", action="store_true", help="also the share of each loss")
     parser.add_argument("--switches", action="store_true", help="each switch by itself; always on cuda")
+    parser.add_argument("--compiled", action="store_true", help="also torch.compile, which takes a minute to begin")
     parser.add_argument("--backend", default="inductor", help="of torch.compile (default: %(default)s)")
     chosen = parser.parse_args(arguments)
     if chosen.device == "cuda" and not torch.cuda.is_available():
@@ -289,8 +289,9 @@ def main(arguments: Sequence[str]) -> None:
     print(f"**{machine}, torch {torch.__version__}, a step of {batch} × {chosen.samples:,} samples**\n")
     reached = limits(chosen.device, MATRIX[chosen.device])
     print(f"{line(COLUMNS)}\n{rule(COLUMNS)}", flush=True)
+    each = chosen.switches or chosen.device == "cuda"
     for channels in chosen.channels:
-        variants = SWITCHES if chosen.switches or chosen.device == "cuda" else AGAINST_PLAIN
+        variants = (*SWITCHES, *(COMPILED if chosen.compiled else ())) if each else AGAINST_PLAIN
         for row in measure(variants, channels, setting, reached):
             print(line(row), flush=True)
     print(f"\n{notes(reached)}\n")

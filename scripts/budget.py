@@ -2,7 +2,8 @@
 
 The time is that of the steps and validations. Both are tried on the run's own network, data and device; the training
 that follows has as many epochs of as many batches as fit, so that its schedule ends where its time does, and can be
-repeated by these two numbers anywhere (trainer.max_epochs and trainer.limit_train_batches, in config.yaml).
+repeated by these two numbers anywhere (trainer.max_epochs and trainer.limit_train_batches, in config.yaml). A run that
+is given more minutes than it had goes on for the rest of them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import copy
 import itertools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,15 @@ WARM_UP = 3  # steps before the clock starts: compilers and caches
 TIMED = 10  # steps; their median counts
 
 
-def chosen(folder: Path) -> dict[str, int] | None:
-    """The length that a run with a budget has been given already, as options of the trainer."""
+def chosen(folder: Path) -> tuple[float, dict[str, int]]:
+    """The minutes that a run has been given already, and the length that they were found to be, as options of the
+    trainer; 0 and none for a run that is new or has no budget."""
     if not (folder / "config.yaml").exists():
-        return None
+        return 0.0, {}
     config = run.read_config(folder)
-    return {key: config["trainer"][key] for key in OPTIONS} if config.get("budget") else None
+    if not config.get("budget"):
+        return 0.0, {}
+    return config["budget"], {key: config["trainer"][key] for key in OPTIONS}
 
 
 def length(minutes: float, step_seconds: float, validation_seconds: float, batches: int) -> dict[str, int]:
@@ -64,8 +68,28 @@ def length(minutes: float, step_seconds: float, validation_seconds: float, batch
     return dict(zip(OPTIONS, (epochs, min(fit, batches)), strict=True))
 
 
-def measured(minutes: float, system: System, data: AudioDataModule, trainer: pl.Trainer) -> dict[str, int]:
-    """The training of a system that fits into a time on the device of a trainer; the system stays as it is."""
+def longer(before: Mapping[str, int], minutes: float, step_seconds: float, validation_seconds: float) -> dict[str, int]:
+    """A training that goes on for a time beyond its length so far, in epochs of as many batches: one at least.
+
+    >>> longer({"max_epochs": 8, "limit_train_batches": 100}, 1, step_seconds=0.1, validation_seconds=5)
+    {'max_epochs': 12, 'limit_train_batches': 100}
+    """
+    epoch = before["limit_train_batches"] * step_seconds + validation_seconds
+    return dict(before) | {"max_epochs": before["max_epochs"] + max(1, int(60 * minutes / epoch))}
+
+
+def measured(
+    minutes: float, system: System, data: AudioDataModule, trainer: pl.Trainer, before: Mapping[str, int]
+) -> dict[str, int]:
+    """The training of a system that fits into a time on the device of a trainer; the system stays as it is.
+
+    Args:
+        minutes: of the training, or of what is added to it.
+        system: network and loss.
+        data: to be trained with.
+        trainer: for the device and the precision.
+        before: the length so far of a training that is continued, as options of the trainer; else empty.
+    """
     if trainer.world_size > 1:
         raise ValueError("budget=… measures one device; on several, pass trainer.max_epochs")
     device = trainer.strategy.root_device
@@ -90,11 +114,25 @@ def measured(minutes: float, system: System, data: AudioDataModule, trainer: pl.
     block = next(iter(data.val_dataloader()))
     block = type(block)(*(field.to(device) for field in block))
     system.eval()
-    validation = min(_seconds(lambda: system.validation_values(block), device) for _ in range(2)) * len(data.val_set)
+
+    def validate(block: Any) -> None:
+        with torch.no_grad(), trainer.precision_plugin.forward_context():
+            system.validation_values(block)
+
+    validation = min(_seconds(lambda: validate(block), device) for _ in range(2)) * _validations(data, trainer)
     system.train()
     system.load_state_dict(kept)
     times = sorted(steps[WARM_UP:])
-    return length(minutes, times[len(times) // 2], validation, len(data.train_dataloader()))
+    seconds = times[len(times) // 2], validation
+    if before:
+        return longer(before, minutes, *seconds)
+    return length(minutes, *seconds, len(data.train_dataloader()))
+
+
+def _validations(data: AudioDataModule, trainer: pl.Trainer) -> int:
+    """Batches of a validation."""
+    batches, limit = len(data.val_dataloader()), trainer.limit_val_batches
+    return min(batches, limit) if isinstance(limit, int) else int(batches * limit)
 
 
 def _seconds(call: Callable[[], Any], device: torch.device) -> float:

@@ -1,6 +1,7 @@
 """Write the embedded data set, or tell what the one that is there holds.
 
 python -m scripts.make_dataset --root datasets/la2a --minutes 40
+python -m scripts.make_dataset --minutes 600 --processes 16        ten hours, on 16 cores
 """
 
 import argparse
@@ -19,10 +20,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=40.0, help="length of Train; Val and Test add 15 %% or more")
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     parser.add_argument("--sample-rate", type=int, default=44100, help="Hz")
+    parser.add_argument("--processes", type=int, default=1, help="that write, to the same files")
     options = parser.parse_args(arguments)
     root = options.root or f"datasets/la2a-{options.minutes:g}min-seed{options.seed}"
     try:
-        found = embedded.recordings(root, options.minutes, options.seed, options.sample_rate)
+        found = embedded.recordings(
+            root, options.minutes, options.seed, options.sample_rate, processes=options.processes
+        )
     except ValueError as error:
         sys.exit(f"error: {error}")
     print(f"{root}:")

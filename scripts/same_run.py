@@ -10,10 +10,10 @@ from hydra.core.hydra_config import HydraConfig
 
 # A run stays the same run when these change: it can be continued for longer, elsewhere, and logged otherwise. Of its
 # results they change the rounding at most. Not so the precision: a run in bfloat16 is another one.
-FREE_SECTIONS = ("logger", "choices", "compile", "recompute")
+FREE_SECTIONS = ("logger", "choices", "compile", "recompute", "budget")
 FREE_OPTIONS = {
     "trainer": ("max_epochs", "max_time", "accelerator", "devices", "strategy", "benchmark"),
-    "data": ("num_workers", "preload"),
+    "data": ("num_workers", "preload", "eval_batch_size"),
     "optimizer": ("fused", "foreach"),
 }
 NAMED_SECTIONS = ("model", "data", "loss", "metrics", "optimizer", "scheduler", "trainer")

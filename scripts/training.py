@@ -28,6 +28,7 @@ from data.datamodule import AudioDataModule
 from data.fingerprint import fingerprint
 from models import run
 from models.callbacks import Examples, MetricsFile, TrainingBar
+from models.net import Net
 from models.system import SCORE, System
 from scripts import budget
 from scripts.first_checks import check_lengths, check_memory
@@ -47,17 +48,21 @@ def train(cfg: DictConfig, folder: Path) -> None:
             "Start one command for each job: for loss in l1 stft; do python train.py trainer=ddp study=a loss=$loss; "
             "done (with hydra.mode=RUN if the experiment is a sweep)"
         )
-    if cfg.budget and (chosen := budget.chosen(folder)):
-        OmegaConf.update(cfg, "trainer", chosen)
+    minutes, length = budget.chosen(folder) if cfg.budget else (0.0, {})
+    if length:
+        OmegaConf.update(cfg, "trainer", length)
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     first_process = os.environ.get("LOCAL_RANK", "0") == "0"
-    if first_process and is_finished(folder, config):
+    added = (cfg.budget or 0) - minutes  # to the budget of a run that is continued
+    if first_process and is_finished(folder, config) and added <= 0:
         log.info("%s is finished already; delete it to train it again.", folder)
         return
 
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     net = instantiate(cfg.model)
     net.recompute = cfg.recompute
+    if cfg.start_from:
+        begin_with(net, Path(cfg.start_from))
     loss = instantiate(cfg.loss)
     data = instantiate(cfg.data, receptive_field=net.receptive_field, lookahead=net.lookahead, seed=cfg.seed)
     trial_loss = copy.deepcopy(loss)  # a call advances the generator of random resolutions
@@ -67,11 +72,11 @@ def train(cfg: DictConfig, folder: Path) -> None:
     if cfg.compile.backend:
         system.compile_net(cfg.compile.backend, cfg.compile.mode)
 
-    if cfg.budget and not chosen:
-        chosen = budget.measured(cfg.budget, system, data, instantiate(cfg.trainer, logger=False))
-        log.info("%s minutes: %s epochs of %s batches", cfg.budget, *chosen.values())
-        OmegaConf.update(cfg, "trainer", chosen)
-        config["trainer"] |= chosen
+    if cfg.budget and added > 0:
+        length = budget.measured(added, system, data, instantiate(cfg.trainer, logger=False), length)
+        log.info("%s minutes: %s epochs of %s batches", cfg.budget, *length.values())
+        OmegaConf.update(cfg, "trainer", length)
+        config["trainer"] |= length
 
     checkpoints = folder / "checkpoints"
     logger: Any = instantiate(cfg.logger, save_dir=str(folder)) if cfg.logger else False
@@ -114,6 +119,7 @@ def train(cfg: DictConfig, folder: Path) -> None:
         if first_process:
             details |= {"epochs": trainer.current_epoch, "steps": trainer.global_step}
             finish(folder, state, started, details)
+        torch.compiler.reset()  # the next job of a sweep compiles its own, of which torch allows a few
         if hasattr(getattr(logger, "experiment", None), "finish"):  # W&B: the next job starts a run of its own
             logger.experiment.finish(exit_code=0 if state == "finished" else 1)
 
@@ -135,6 +141,14 @@ def is_finished(folder: Path, config: dict[str, Any]) -> bool:
         )
     before, now = ((side["trainer"].get("max_epochs"), side["trainer"].get("max_time")) for side in (old, config))
     return run.read_status(folder)["state"] == "finished" and before == now
+
+
+def begin_with(net: Net, folder: Path) -> None:
+    """Gives a network the best weights of another run of the same one; a continued run replaces them by its own."""
+    try:
+        net.load_state_dict(run.load_net(folder).state_dict())
+    except RuntimeError as error:
+        raise ValueError(f"start_from={folder}: that run's network is another one: {error}") from error
 
 
 def recorded_split(folder: Path, data: AudioDataModule, continued: bool) -> dict[str, str]:

@@ -150,15 +150,16 @@ def test_the_recordings_are_the_networks(export: Path, about: dict[str, Any]) ->
     assert first[1] != second[1]
 
 
-@pytest.mark.parametrize("causal", [False, True])
-def test_the_network_that_multiplies(causal: bool, tmp_path: Path) -> None:
-    """Its input waits for the look-ahead in a state of its own; an export has replayed itself in both runtimes."""
-    model = export_runs.SMALL | {"_target_": "models.product.ProductTCN", "causal": causal, "norm": "frozen"}
+@pytest.mark.parametrize(("causal", "averages", "kept"), [(False, 0, 10), (False, 1, 63), (True, 1, 63)])
+def test_the_network_that_multiplies(causal: bool, averages: int, kept: int, tmp_path: Path) -> None:
+    """Its input has a state of its own, for averages and look-ahead; an export has replayed itself in both runtimes."""
+    own = {"_target_": "models.product.ProductTCN", "causal": causal, "norm": "frozen", "averages": averages}
+    model = export_runs.SMALL | own
     told: list[str] = []
     about = folder.write(export_runs.make(tmp_path / "run", model), tmp_path / "out", seconds=2, tell=told.append)
     assert len(told) == 6
     assert about["latency"] == (0 if causal else 10)
-    assert [part["shape"] for part in about["state"]][:1] == ([[1, 2, 4]] if causal else [[1, 1, 10]])
+    assert about["state"][0]["shape"] == [1, 1, kept]
 
 
 @pytest.mark.slow

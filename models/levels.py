@@ -1,0 +1,98 @@
+"""How loud a signal has been: its level, and that of its averages over some lengths, for networks that follow levels.
+
+    level(e) = log10(e + F) + 1.25      F = −50 dBFS: from −1.25 in silence to 1.25 at full scale
+    average n of |x| at t:  the mean of |x| over the 64 · 4ⁿ samples that end at t
+
+64 samples, 1.5 ms at 44.1 kHz, are about what a detector smooths; 64 · 4⁴ are 372 ms, a slow release. The averages look
+back much farther than convolutions of the same cost can, and never ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from models.line import Line
+
+FLOOR_DB = -50.0  # dBFS; what is quieter hardly differs from silence. With −80, waveform losses learn to modulate noise
+SHORTEST = 3  # of the averages, as a power of four: 64 samples
+LARGEST = 8  # number of averages; the longest is then 1,048,576 samples
+
+
+def level(magnitude: Tensor) -> Tensor:
+    """
+    >>> level(torch.tensor([0.0, 1.0])).round(decimals=3)
+    tensor([-1.2500,  1.2510])
+    """
+    return torch.log10(magnitude + 10 ** (FLOOR_DB / 20)) - FLOOR_DB / 40
+
+
+def reach(averages: int) -> int:
+    """Samples of the past, besides the present one, that so many averages need.
+
+    >>> reach(0), reach(1), reach(5)
+    (0, 63, 16383)
+    """
+    return 4 ** (SHORTEST + averages - 1) - 1 if averages else 0
+
+
+def features(x: Tensor, averages: int) -> Tensor:
+    """The signal, its level, and the levels of its averages.
+
+    Shape:
+        x ``(B, C, T)`` → ``(B, (2 + averages) · C, T − reach(averages))``.
+    """
+    samples = x.shape[-1] - reach(averages)
+    magnitude = x.abs()
+    means = [mean[..., -samples:] for mean in _means(magnitude, averages, _four)]
+    return torch.cat((x[..., -samples:], *(level(of) for of in (magnitude[..., -samples:], *means))), dim=1)
+
+
+class FeaturesInSteps:
+    """`features` of a signal that comes in blocks, after silence: ``(B, C, n)`` → ``(B, (2 + averages) · C, n)``.
+
+    Args:
+        silence: ``(B, C, 1)``.
+        averages: their number.
+        longest: samples of the longest block.
+    """
+
+    def __init__(self, silence: Tensor, averages: int, longest: int) -> None:
+        self.averages = averages
+        powers = range(SHORTEST + averages - 1 if averages else 0)
+        self.sums = [Line(silence.squeeze(-1), 3 * 4**power, longest) for power in powers]
+
+    def __call__(self, block: Tensor) -> Tensor:
+        items, _, count = block.shape
+        lines = iter(self.sums)
+
+        def four(signal: Tensor, apart: int) -> Tensor:
+            line = next(lines)
+            line.slot(count).view(count, items, -1).copy_(signal.permute(2, 0, 1))
+            parts = (line.delayed(count, apart * n).view(count, items, -1).permute(1, 2, 0) for n in (3, 2, 1, 0))
+            return _added(*parts)
+
+        magnitude = block.abs()
+        means = _means(magnitude, self.averages, four)
+        return torch.cat((block, *(level(of) for of in (magnitude, *means))), dim=1)
+
+
+def _means(magnitude: Tensor, averages: int, four: Callable[[Tensor, int], Tensor]) -> Iterator[Tensor]:
+    """The averages, shortest first: four sums make one of four times the length."""
+    total = magnitude
+    for power in range(SHORTEST + averages - 1 if averages else 0):
+        total = four(total, 4**power)
+        if power + 1 >= SHORTEST:
+            yield total / 4 ** (power + 1)
+
+
+def _four(signal: Tensor, apart: int) -> Tensor:
+    """Each sample and three before it, so many samples apart."""
+    samples = signal.shape[-1] - 3 * apart
+    return _added(*(signal[..., n * apart : n * apart + samples] for n in range(4)))
+
+
+def _added(first: Tensor, second: Tensor, third: Tensor, fourth: Tensor) -> Tensor:
+    return (first + second) + (third + fourth)
