@@ -28,6 +28,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models import compiled
+from models.compiled import CompiledBlock
 from models.conv import dilated_conv1d, fast_on, pad_rows
 from models.fused import FusedBlock, Layout
 from models.net import Net, State
@@ -149,12 +151,31 @@ class TCNBlock(nn.Module):
         self, x: Tensor, condition: Tensor, mix: Tensor, layout: Layout, recompute: bool
     ) -> tuple[Tensor, Tensor]:
         """The block's output, and its share of the network's; see `models.fused`."""
-        norm, gain = self.film.norm, self.residual.weight[..., 0]
+        gain = self.residual.weight[..., 0]
         of_each = x.shape[-1] == len(gain)  # channel its own: a gain instead of a matrix
         residual = gain[:, 0] if of_each else torch.block_diag(*gain.chunk(self.residual.groups)).T
+        return self._applied(FusedBlock, x, condition, residual, mix, layout, recompute)
+
+    def compiled(
+        self, x: Tensor, condition: Tensor, mix: Tensor, layout: Layout, recompute: bool
+    ) -> tuple[Tensor, Tensor]:
+        """The same; see `models.compiled`."""
+        return self._applied(CompiledBlock, x, condition, self.residual.weight[..., 0], mix, layout, recompute)
+
+    def _applied(
+        self,
+        function: type[torch.autograd.Function],
+        x: Tensor,
+        condition: Tensor,
+        residual: Tensor,
+        mix: Tensor,
+        layout: Layout,
+        recompute: bool,
+    ) -> tuple[Tensor, Tensor]:
+        norm = self.film.norm
         signals = (x, self.conv.weight, *self.film.scale_and_shift(condition), self.activation.weight, residual, mix)
         moments = (None, None) if norm.training else (norm.running_mean, norm.running_var)
-        out, share, mean, variance = FusedBlock.apply(*signals, *moments, norm.eps, layout, recompute)
+        out, share, mean, variance = function.apply(*signals, *moments, norm.eps, layout, recompute)
         if norm.training:
             self.film.observe(mean, variance, len(x) * layout.samples)
         return out, share
@@ -301,22 +322,24 @@ class TCN(Net):
         return F.conv1d(total, self.mix.weight)  # type: ignore[arg-type]
 
     def _fused(self, x: Tensor, condition: Tensor) -> Tensor:
-        """The same, faster on a CPU; see `models.fused`."""
+        """The same, faster on a CPU; see `models.fused`, and `models.compiled` for few channels."""
+        few = compiled.suits(x, self.mix.in_channels)
         samples, before, length = x.shape[-1] - self.receptive_field + 1, self.context[0], x.shape[-1]
         mix = self.mix.weight[..., 0].T
         blocks: list[Any] = list(self.blocks)
-        rows = blocks[0].rows_needed(length)
-        x = F.pad(x, (0, rows - length)).transpose(1, 2).contiguous()
+        rows = length + compiled.SLACK if few else blocks[0].rows_needed(length)
+        x = F.pad(x, (0, rows - length))
+        x = x if few else x.transpose(1, 2).contiguous()
         total: Any = 0
         for block, following in zip(blocks, [*blocks[1:], None], strict=True):
             start, length = block.span - block.lookahead, length - block.span
             before -= start
-            rows = following.rows_needed(length) if following is not None else length
+            rows = length if following is None else following.rows_needed(length)
             skip = slice(before, before + samples)
-            layout = Layout(block.dilation, block.span, start, length, rows, skip)
-            x, share = block.fused(x, condition, mix, layout, self.recompute)
+            layout = Layout(block.dilation, block.span, start, length, length + compiled.SLACK if few else rows, skip)
+            x, share = (block.compiled if few else block.fused)(x, condition, mix, layout, self.recompute)
             total = total + share
-        return total.transpose(1, 2)
+        return total if few else total.transpose(1, 2)
 
     def start(self, controls: Tensor) -> State:
         """The state after endless silence: of each block its last input samples, and the sum of the outputs before it;
