@@ -109,51 +109,49 @@ class CompiledBlock(torch.autograd.Function):
         grad = torch.zeros_like(out) if grad is None else grad.contiguous()
         if grad_share is None:
             grad_share = x.new_zeros(batch, mix.shape[1], layout.skip.stop - layout.skip.start)
-        g = x.new_empty(batch, *kernels.padded(outputs, samples))
-        signals = _arrays(x, y, out, grad, grad_share, g, gain, shift)
+        grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else x.new_empty(batch, 0, 0)
+        signals = _arrays(x, y, out, grad, grad_share, gain, shift, grad_x)
         means, slopes, residuals, mixes = _arrays(mean, slope, residual, mix)
         of_z = np.zeros((batch, 2, outputs))
-        sums = [np.zeros((batch, *array.shape)) for array in (slopes, residuals, mixes)]
+        sums = [of_z, *(np.zeros((batch, *array.shape)) for array in (slopes, residuals, mixes))]
+        constants = slants = np.zeros_like(means)
 
-        def around(item: int) -> None:
-            xs, ys, outs, grads, shares, gs, gains, shifts = (array[item] for array in signals)
-            kernels.backward(
+        def measure(item: int) -> None:
+            xs, ys, outs, grads, shares, gains, shifts, _ = (array[item] for array in signals)
+            kernels.measure(
                 xs, ys, outs, layout.start, samples, means, gains, shifts, slopes, residuals, mixes, layout.skip.start,
-                grads, shares, gs, of_z[item], *(array[item] for array in sums),
+                grads, shares, *(array[item] for array in sums),
             )  # fmt: skip
 
-        _for_each_item(around, batch)
-        grad_shift, of_gain = torch.from_numpy(of_z).unbind(1)
-        grad_scale = of_gain / sigma
-        constant = slant = torch.zeros_like(mean)
         if ctx.of_batch:
+            _for_each_item(measure, batch)
             # Through mean and variance the gradient gets a constant, and a multiple of y − mean.
-            number = batch * samples
-            constant = -(scale * grad_shift).sum(0) / (sigma * number)
-            slant = -(scale * grad_scale).sum(0) / (sigma**2 * number)
+            through = -(scale[:, None] * torch.from_numpy(of_z)).sum(0) / (sigma * batch * samples)
+            constants, slants = _arrays(through[0].to(x.dtype), (through[1] / sigma**2).to(x.dtype))
 
-        grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else x.new_empty(batch, 0, 0)
-        constants, slants = _arrays(constant.to(x.dtype), slant.to(x.dtype))
-        (of_x,) = _arrays(grad_x)
         of_kernel = kernels.totals(kernel, batch)
         kernel_back = _kernel(weight.transpose(0, 1))
-        met_back = kernels.offsets(taps, outputs, g.shape[-1], -layout.dilation, PART)
+        row = kernels.padded(outputs, samples)
+        met_back = kernels.offsets(taps, outputs, row[-1], -layout.dilation, PART)
 
-        def through(item: int) -> None:
-            xs, ys, _, grads, _, gs, gains, _ = (array[item] for array in signals)
-            kernels.gradients(
-                xs, met, ys, layout.start, samples, means, gains, constants, slants, residuals, grads, gs,
-                of_kernel[item], met_back, kernel_back, layout.dilation, of_x[item], samples + layout.span,
+        def work(item: int) -> None:
+            xs, ys, outs, grads, shares, gains, shifts, of_x = (array[item] for array in signals)
+            kernels.backward(
+                xs, met, ys, outs, layout.start, samples, means, gains, shifts, slopes, residuals, mixes,
+                layout.skip.start, grads, shares, *(array[item] for array in sums), ctx.of_batch, constants, slants,
+                np.empty(row, ys.dtype), of_kernel[item], met_back, kernel_back, layout.dilation, of_x,
+                samples + layout.span,
             )  # fmt: skip
 
-        _for_each_item(through, batch)
+        _for_each_item(work, batch)
         of_taps = kernels.unpack(of_kernel.sum((0, -1)), taps, inputs, outputs)
         grad_weight = torch.from_numpy(of_taps).permute(2, 1, 0)
-        of_parameters = (torch.from_numpy(array.sum(0)).to(x.dtype) for array in sums)
+        grad_shift, of_gain = torch.from_numpy(of_z).unbind(1)
+        of_parameters = (torch.from_numpy(array.sum(0)).to(x.dtype) for array in sums[1:])
         return (
             grad_x if ctx.needs_input_grad[0] else None,
             grad_weight,
-            grad_scale.to(x.dtype),
+            (of_gain / sigma).to(x.dtype),
             grad_shift.to(x.dtype),
             *of_parameters,
             *(None,) * 5,

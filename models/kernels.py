@@ -8,8 +8,8 @@ With y = x ∗ weight, c = y − mean, z = gain · c + shift and output = prelu(
 
 - `convolve`: y and, on request, the moments of each channel;
 - `forward`: the output of y, or of x at once, and the block's share in the output of the network;
-- `backward`: of the gradient of both, that of z and of all parameters around it;
-- `gradients`: of the gradient of z, those of y, weight and x.
+- `measure`: of the gradient of both, those of all parameters but the kernel;
+- `backward`: these, or those measured, and of them those of kernel and x.
 
 A kernel comes packed, see `pack`.
 """
@@ -102,29 +102,29 @@ def _bend(y: Array, mean: float, gain: float, shift: float, slope: float, out: A
 
 
 @compiled
-def _unbend(
-    y: Array, mean: float, gain: float, shift: float, slope: float, grad: Array, g: Array
-) -> tuple[float, float, float]:
-    """The gradient g of z, of that of prelu(z); Σ g, Σ g · c and the gradient of the slope."""
+def _sums(y: Array, mean: float, gain: float, shift: float, slope: float, grad: Array) -> tuple[float, float, float]:
+    """Of the gradient g of z, by that of prelu(z): Σ g, Σ g · c and the gradient of the slope."""
     nothing = y.dtype.type(0)
     sum_g, sum_gc, of_slope = nothing, nothing, nothing
     for t in range(len(y)):
         c = y[t] - mean
         z = c * gain + shift
-        bent = nothing if z > 0 else grad[t]
-        its = grad[t] + (slope - 1) * bent
-        g[t] = its
-        sum_g += its
-        sum_gc += its * c
-        of_slope += bent * z
+        g = grad[t] if z > 0 else slope * grad[t]
+        sum_g += g
+        sum_gc += g * c
+        of_slope += nothing if z > 0 else grad[t] * z
     return sum_g, sum_gc, of_slope
 
 
 @compiled
-def _of_y(y: Array, mean: float, gain: float, constant: float, slant: float, g: Array) -> None:
-    """The gradient of y in place of that of z."""
+def _of_y(
+    y: Array, mean: float, gain: float, shift: float, slope: float, constant: float, slant: float, grad: Array, g: Array
+) -> None:
+    """The gradient of y, by that of prelu(z)."""
     for t in range(len(y)):
-        g[t] = g[t] * gain + constant + slant * (y[t] - mean)
+        c = y[t] - mean
+        of_z = grad[t] if c * gain + shift > 0 else slope * grad[t]
+        g[t] = of_z * gain + constant + slant * c
 
 
 @compiled
@@ -214,58 +214,66 @@ def forward(
 
 
 @compiled
-def backward(
+def _measure(
+    x: Array, y: Array, out: Array, start: int, mean: Array, gain: Array, shift: Array, slope: Array, residual: Array,
+    mix: Array, skip: int, grad: Array, grad_share: Array, of_z: Array, of_slope: Array, of_residual: Array,
+    of_mix: Array, first: int, last: int,
+) -> None:  # fmt: skip
+    """`measure` of the samples first ≤ t < last."""
+    outputs, of_each = residual.shape
+    groups = len(x) // of_each
+    begin, end = max(first, skip), max(min(last, skip + grad_share.shape[1]), first, skip)
+    for o in range(outputs):
+        part = grad[o, first:last]
+        for m in range(len(grad_share)):
+            of_share = grad_share[m, begin - skip : end - skip]
+            of_mix[o, m] += _dot(of_share, out[o, begin:end])
+            _add(grad[o, begin:end], mix[o, m], of_share)
+        sum_g, sum_gc, its_slope = _sums(y[o, first:last], mean[o], gain[o], shift[o], slope[o], part)
+        of_z[0, o] += sum_g
+        of_z[1, o] += sum_gc
+        of_slope[o] += its_slope
+        for j in range(of_each):
+            i = o * groups // outputs * of_each + j
+            of_residual[o, j] += _dot(part, x[i, start + first : start + last])
+
+
+@compiled
+def measure(
     x: Array, y: Array, out: Array, start: int, samples: int, mean: Array, gain: Array, shift: Array, slope: Array,
-    residual: Array, mix: Array, skip: int, grad: Array, grad_share: Array, g: Array, of_z: Array, of_slope: Array,
+    residual: Array, mix: Array, skip: int, grad: Array, grad_share: Array, of_z: Array, of_slope: Array,
     of_residual: Array, of_mix: Array,
 ) -> None:  # fmt: skip
-    """The gradient g of z, and of what is around it.
+    """The gradients of a block's parameters but the kernel, which are sums over all samples.
 
     Args:
         x, …, skip: as for `forward`, which has written y and out.
         grad: of out ``(O, …)``; that through the share is added to it.
         grad_share: of the share ``(M, …)``.
-        g: of the shape `padded`; written.
-        of_z: Σ g and Σ g · c, ``(2, O)`` in double precision; added to.
+        of_z: Σ g and Σ g · c, of the gradient g of z, ``(2, O)`` in double precision; added to.
         of_slope, of_residual, of_mix: gradients, shaped as what they are of, in double precision; added to.
     """
-    outputs, of_each = residual.shape
-    groups = len(x) // of_each
-    g[:, :PART] = 0
-    g[:, PART + samples :] = 0
-    g[outputs:] = 0
     for first in range(0, samples, PART):
         last = min(first + PART, samples)
-        begin, end = max(first, skip), max(min(last, skip + grad_share.shape[1]), first, skip)
-        for o in range(outputs):
-            part = grad[o, first:last]
-            for m in range(len(grad_share)):
-                of_share = grad_share[m, begin - skip : end - skip]
-                of_mix[o, m] += _dot(of_share, out[o, begin:end])
-                _add(grad[o, begin:end], mix[o, m], of_share)
-            sum_g, sum_gc, its_slope = _unbend(
-                y[o, first:last], mean[o], gain[o], shift[o], slope[o], part, g[o, PART + first : PART + last]
-            )
-            of_z[0, o] += sum_g
-            of_z[1, o] += sum_gc
-            of_slope[o] += its_slope
-            for j in range(of_each):
-                i = o * groups // outputs * of_each + j
-                of_residual[o, j] += _dot(part, x[i, start + first : start + last])
+        _measure(
+            x, y, out, start, mean, gain, shift, slope, residual, mix, skip, grad, grad_share, of_z, of_slope,
+            of_residual, of_mix, first, last,
+        )  # fmt: skip
 
 
 @compiled
-def gradients(
-    x: Array, met: Array, y: Array, start: int, samples: int, mean: Array, gain: Array, constant: Array, slant: Array,
-    residual: Array, grad: Array, g: Array, of_kernel: Array, met_back: Array, kernel_back: Array, dilation: int,
-    of_x: Array, entering: int,
+def backward(
+    x: Array, met: Array, y: Array, out: Array, start: int, samples: int, mean: Array, gain: Array, shift: Array,
+    slope: Array, residual: Array, mix: Array, skip: int, grad: Array, grad_share: Array, of_z: Array, of_slope: Array,
+    of_residual: Array, of_mix: Array, measured: bool, constant: Array, slant: Array, g: Array, of_kernel: Array,
+    met_back: Array, kernel_back: Array, dilation: int, of_x: Array, entering: int,
 ) -> None:  # fmt: skip
-    """The gradient of y in place of that of z, and with it those of the weight and of x.
+    """The gradients of kernel and x; before, what `measure` does, unless it is `measured` already.
 
     Args:
-        x, …, residual: as for `forward`.
+        x, …, of_mix: as for `forward` and `measure`.
         constant, slant: ``(O,)``; the gradient of y is gain · g + constant + slant · c.
-        grad, g: as `backward` leaves them; g is changed.
+        g: room for it, of the shape `padded`.
         of_kernel: see `totals`; added to.
         met_back, kernel_back: of the kernel with inputs and outputs swapped, the offsets in g and the packed numbers.
         dilation: samples between two taps.
@@ -276,11 +284,21 @@ def gradients(
     groups = len(x) // of_each
     tiles, taps, _, width = of_kernel.shape
     row = g.shape[1]
+    g[:, :PART] = 0
+    g[:, PART + samples :] = 0
+    g[outputs:] = 0
     for first in range(0, samples, PART):
         last = min(first + PART, samples)
+        if not measured:
+            _measure(
+                x, y, out, start, mean, gain, shift, slope, residual, mix, skip, grad, grad_share, of_z, of_slope,
+                of_residual, of_mix, first, last,
+            )  # fmt: skip
         for o in range(outputs):
-            part = g[o, PART + first : PART + last]
-            _of_y(y[o, first:last], mean[o], gain[o], constant[o], slant[o], part)
+            _of_y(
+                y[o, first:last], mean[o], gain[o], shift[o], slope[o], constant[o], slant[o], grad[o, first:last],
+                g[o, PART + first : PART + last],
+            )  # fmt: skip
         vectors = (last - first + width - 1) // width
         for tile in range(tiles):
             for p in range(0, taps, VECTORS):
