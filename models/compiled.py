@@ -23,7 +23,7 @@ from models import kernels
 from models.fused import Layout
 from models.kernels import PART, SLACK, Array
 
-CHANNELS = 32  # up to which these loops are the faster ones (measured)
+CHANNELS = 32  # up to so many these loops are the faster ones (measured)
 
 
 def suits(x: Tensor, channels: int) -> bool:

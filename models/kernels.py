@@ -27,6 +27,9 @@ from models.vectors import BYTES, OUTPUTS, VECTORS, accumulate, correlate
 PART = 480  # samples; a multiple of `VECTORS` vectors, for all types and machines
 SLACK = 64  # numbers behind the samples of a signal, finite: `VECTORS` vectors are read and written at once
 
+# Numba's cache on disk looks at this file alone. So that it changes with `models.vectors`, it holds that one's SHA-256.
+VECTORS_DIGEST = "f1e21b139fd810e9"
+
 Array = np.ndarray[Any, Any]
 
 

@@ -3,12 +3,13 @@
 Both are written for many outputs at once, so that what is loaded is used many times. All sums of a call stay in
 registers, `OUTPUTS` × `VECTORS` of them:
 
-- `correlate`: ``y[o, t] = Σ weight[p, o] · x[t + offset[p]]`` for `OUTPUTS` rows of y and `VECTORS` vectors of neighbouring samples;
+- `correlate`: ``y[o, t] = Σ weight[p, o] · x[t + offset[p]]`` for `OUTPUTS` rows of y and `VECTORS` vectors of t;
 - `accumulate`: ``total[p, o] += Σ g[o, t] · x[t + offset[p]]`` for `OUTPUTS` rows of g and `VECTORS` offsets.
 
 An offset says where in memory a tap finds its input, whatever channel and delay that is. A compiler left to itself
 keeps the sums in memory, and takes half a register where there are ones of 512 bits. Hence the code is made of LLVM's
-vector types; LLVM makes of them what the machine has.
+vector types; LLVM makes of them what the machine has. (Numba's cache does not see a change of this file: see
+`kernels.VECTORS_DIGEST`.)
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-BYTES, OUTPUTS = (64, 8) if binding.get_host_cpu_features().get("avx512f") else (32, 4)  # of a vector; 32 or 16 registers
-VECTORS = 3  # with a factor for each and one in common, this fills the registers
+# Bytes of a vector, and rows at once. With a vector for each of `VECTORS` and one in common, the sums fill the 32
+# registers of AVX-512, or the 16 of other machines; what has shorter ones takes two for a vector.
+BYTES, OUTPUTS = (64, 8) if binding.get_host_cpu_features().get("avx512f") else (32, 4)
+VECTORS = 3
 
 Generated = tuple[Any, Callable[..., Any]]
 
@@ -81,7 +84,7 @@ def correlate(
 ) -> Generated:  # fmt: skip
     """``y[y_at + o · y_row + t] = Σ weight[weight_at + p · OUTPUTS + o] · x[x_at + offsets[p] + t]``.
 
-    Over first ≤ p < last, for o < min(OUTPUTS, rows) and `VECTORS` vectors of t. Indices count the numbers of the whole array.
+    Over first ≤ p < last, for o < min(OUTPUTS, rows) and `VECTORS` vectors of t. Indices are those of flat arrays.
     """
     size = types.intp
     signature = types.void(y, size, size, size, x, size, offsets, weight, size, size, size)
@@ -114,9 +117,9 @@ def accumulate(
     typing: Any, total: Any, total_at: Any, g: Any, g_at: Any, g_row: Any, x: Any, x_at: Any, offsets: Any, p: Any,
     count: Any,
 ) -> Generated:  # fmt: skip
-    """``total[total_at + (q · OUTPUTS + o) · lanes + lane] += Σ g[g_at + o · g_row + t] · x[x_at + offsets[p + q] + t]``.
+    """``total[q · OUTPUTS + o] += Σ g[g_at + o · g_row + t] · x[x_at + offsets[p + q] + t]``, q < VECTORS, o < OUTPUTS.
 
-    Over `count` vectors of t, each lane by itself, for q < VECTORS and o < OUTPUTS.
+    Over `count` vectors of t. The totals, from the number total_at on, are vectors: each lane is a sum of its own.
     """
     size = types.intp
     signature = types.void(total, size, g, size, size, x, size, offsets, size, size)
