@@ -9,7 +9,7 @@ With y = x ∗ weight, c = y − mean, z = gain · c + shift and output = prelu(
 - `convolve`: y and, on request, the moments of each channel;
 - `forward`: the output of y, or of x at once, and the block's share in the output of the network;
 - `measure`: of the gradient of both, those of all parameters but the kernel;
-- `backward`: these, or those measured, and of them those of kernel and x.
+- `backward`: the same unless that is done, and the gradients of kernel and x.
 
 A kernel comes packed, see `pack`.
 """
@@ -28,7 +28,7 @@ PART = 480  # samples; a multiple of `VECTORS` vectors, for all types and machin
 SLACK = 64  # numbers behind the samples of a signal, finite: `VECTORS` vectors are read and written at once
 
 # Numba's cache on disk looks at this file alone. So that it changes with `models.vectors`, it holds that one's SHA-256.
-VECTORS_DIGEST = "f1e21b139fd810e9"
+VECTORS_DIGEST = "a47e261cc3eb8b50"
 
 Array = np.ndarray[Any, Any]
 
@@ -69,7 +69,7 @@ def offsets(taps: int, inputs: int, row: int, delay: int, start: int = 0) -> Arr
 
 
 def totals(packed: Array, batch: int) -> Array:
-    """Zeros, in which `gradients` adds up the gradient of a packed kernel; of each item, each lane by itself."""
+    """Zeros, in which `backward` adds up the gradient of a packed kernel; of each item, each lane by itself."""
     return np.zeros((batch, *packed.shape, BYTES // packed.itemsize), packed.dtype)
 
 

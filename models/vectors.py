@@ -6,10 +6,10 @@ registers, `OUTPUTS` × `VECTORS` of them:
 - `correlate`: ``y[o, t] = Σ weight[p, o] · x[t + offset[p]]`` for `OUTPUTS` rows of y and `VECTORS` vectors of t;
 - `accumulate`: ``total[p, o] += Σ g[o, t] · x[t + offset[p]]`` for `OUTPUTS` rows of g and `VECTORS` offsets.
 
-An offset says where in memory a tap finds its input, whatever channel and delay that is. A compiler left to itself
-keeps the sums in memory, and takes half a register where there are ones of 512 bits. Hence the code is made of LLVM's
-vector types; LLVM makes of them what the machine has. (Numba's cache does not see a change of this file: see
-`kernels.VECTORS_DIGEST`.)
+An offset says where in memory a tap finds its input, whatever channel and delay that is. Of plain loops LLVM makes
+vectors of 256 bits even where there are ones of 512, and which sums stay in registers is left to luck. Hence the code
+is made of LLVM's vector types; LLVM makes of them what the machine has. (Numba's cache does not see a change of this
+file: see `kernels.VECTORS_DIGEST`.)
 """
 
 from __future__ import annotations
