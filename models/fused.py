@@ -1,5 +1,7 @@
 """A block of the TCN as one function with the backward pass written out: for the CPU, where memory is slow.
 
+For many channels; `models.compiled` does the same for few.
+
 A block is a convolution, batch norm, FiLM, PReLU, a residual path and a share of the output. As plain modules each of
 the last five reads and writes tensors of many megabytes, forward and backward, some of them several times. Here they
 are done in parts of some hundred samples, one after the other while a part lies in the cache. Samples are rows of

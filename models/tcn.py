@@ -28,7 +28,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models import gpu
+from models import compiled, gpu
+from models.compiled import CompiledBlock
 from models.conv import dilated_conv1d, fast_on, pad_rows
 from models.fused import FusedBlock, Layout
 from models.gpu import GPUBlock
@@ -158,6 +159,12 @@ class TCNBlock(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """The same; see `models.gpu`."""
         return self._applied(GPUBlock, x, condition, self._residual(x), mix, layout, recompute)
+
+    def compiled(
+        self, x: Tensor, condition: Tensor, mix: Tensor, layout: Layout, recompute: bool
+    ) -> tuple[Tensor, Tensor]:
+        """The same; see `models.compiled`."""
+        return self._applied(CompiledBlock, x, condition, self.residual.weight[..., 0], mix, layout, recompute)
 
     def _residual(self, x: Tensor) -> Tensor:
         gain = self.residual.weight[..., 0]
@@ -339,22 +346,24 @@ class TCN(Net):
         return F.conv1d(total, self.mix.weight)  # type: ignore[arg-type]
 
     def _fused(self, x: Tensor, condition: Tensor) -> Tensor:
-        """The same, faster on a CPU; see `models.fused`."""
+        """The same, faster on a CPU; see `models.fused`, and `models.compiled` for few channels."""
+        few = compiled.suits(x, self.mix.in_channels)
         samples, before, length = x.shape[-1] - self.span, self.span - self.lookahead, x.shape[-1]
         mix = self.mix.weight[..., 0].T
         blocks: list[Any] = list(self.blocks)
-        rows = blocks[0].rows_needed(length)
-        x = F.pad(x, (0, rows - length)).transpose(1, 2).contiguous()
+        rows = length + compiled.SLACK if few else blocks[0].rows_needed(length)
+        x = F.pad(x, (0, rows - length))
+        x = x if few else x.transpose(1, 2).contiguous()
         total: Any = 0
         for block, following in zip(blocks, [*blocks[1:], None], strict=True):
             start, length = block.span - block.lookahead, length - block.span
             before -= start
-            rows = following.rows_needed(length) if following is not None else length
+            rows = length if following is None else following.rows_needed(length)
             skip = slice(before, before + samples)
-            layout = Layout(block.dilation, block.span, start, length, rows, skip)
-            x, share = block.fused(x, condition, mix, layout, self.recompute)
+            layout = Layout(block.dilation, block.span, start, length, length + compiled.SLACK if few else rows, skip)
+            x, share = (block.compiled if few else block.fused)(x, condition, mix, layout, self.recompute)
             total = total + share
-        return total.transpose(1, 2)
+        return total if few else total.transpose(1, 2)
 
     def _on_gpu(self, x: Tensor, condition: Tensor) -> Tensor:
         """The same, faster on a GPU; see `models.gpu`."""

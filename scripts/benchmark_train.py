@@ -1,6 +1,6 @@
 """Measures a training step: the network against the same one in torch's own modules, and each switch by itself.
 
-python -m scripts.benchmark train                                        two networks, about a minute on two cores
+python -m scripts.benchmark train                                        four networks, some minutes on two cores
 python -m scripts.benchmark train --channels 32 --batch 8 --losses       one network; the share of each loss
 python -m scripts.benchmark train --device cuda                          each switch of a GPU by itself
 """
@@ -23,6 +23,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
+from models.product import ProductTCN
 from models.tcn import TCN
 from scripts import step_count
 from scripts.benchmark_losses import line, median, number, peak_bytes, rule
@@ -30,7 +31,7 @@ from scripts.plain_tcn import PlainTCN
 
 SAMPLE_RATE = 44_100  # Hz
 SAMPLES = 32_768  # of a crop
-CHANNELS = (32, 8)  # the paper's network, and the quick study's
+CHANNELS = (32, 16, 8)  # the first is the paper's network
 BATCHES = {"cpu": 4, "cuda": 128}
 LOSSES = ("l1", "esr", "logcosh", "stft", "mrstft", "rrstft")
 CONFIGS = Path(__file__).parent.parent / "configs" / "loss"
@@ -166,14 +167,16 @@ def limits(device: str, size: int) -> Limits:
     return Limits(operations, 2e3 * much.numel() * much.element_size() / best)
 
 
-def measure(variants: Sequence[Variant], channels: int, setting: Setting, reached: Limits) -> list[list[str]]:
+def measure(
+    variants: Sequence[Variant], name: str, make: Callable[[], TCN], setting: Setting, reached: Limits
+) -> list[list[str]]:
     """The rows of a network: all variants in turn, each relative to the first."""
     torch.manual_seed(0)
-    start = TCN(channels=channels)
+    start = make()
     count = step_count.training_step(start, setting.samples)
     steps = []
     for variant in variants:
-        net = TCN(channels=channels)
+        net = make()
         net.load_state_dict(start.state_dict())
         steps.append(Step(variant, net, setting))
     for step in steps:
@@ -192,7 +195,7 @@ def measure(variants: Sequence[Variant], channels: int, setting: Setting, reache
         least = count.seconds(reached.operations.get(dtype, float("nan")), reached.bytes, dtype.itemsize)
         rows.append(
             [
-                f"{channels} channels, {variant.name}",
+                f"{name}, {variant.name}",
                 f"{number(median(taken))} ({number(low)}–{number(high)})",
                 f"{median(times[0]) / median(taken):.2f} ({quartiles(faster)[0]:.2f}–{quartiles(faster)[1]:.2f})",
                 number(peak / 1e6),
@@ -265,7 +268,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--device", choices=tuple(BATCHES), default="cpu")
     parser.add_argument("--batch", type=int, help="crops; 4, on cuda 128")
     parser.add_argument("--samples", type=int, default=SAMPLES, help="of a crop (default: %(default)s)")
-    parser.add_argument("--channels", type=int, nargs="+", default=CHANNELS, help="networks (default: 32 8)")
+    parser.add_argument("--channels", type=int, nargs="+", help="networks (default: 32 16 8, and the quick study's)")
     parser.add_argument("--repeats", type=int, default=5, help="steps of each (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="torch's own choice if left out")
     parser.add_argument("--losses", action="store_true", help="also the share of each loss")
@@ -275,9 +278,15 @@ def main(arguments: Sequence[str]) -> None:
     chosen = parser.parse_args(arguments)
     if chosen.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: torch finds no GPU.")
+    channels: Sequence[int] = chosen.channels or CHANNELS
+    networks: dict[str, Callable[[], TCN]] = {
+        f"{number} channels": partial(TCN, channels=number) for number in channels
+    }
+    if not chosen.channels:
+        networks["quick study"] = ProductTCN
     batch = chosen.batch or BATCHES[chosen.device]
     shortest = TCN(channels=1).receptive_field + 2048  # what the losses need
-    if min(batch, chosen.repeats, *chosen.channels) < 1 or chosen.samples < shortest:
+    if min(batch, chosen.repeats, *channels) < 1 or chosen.samples < shortest:
         parser.error(f"--batch, --channels and --repeats must be at least 1, --samples at least {shortest}.")
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
@@ -290,15 +299,15 @@ def main(arguments: Sequence[str]) -> None:
     reached = limits(chosen.device, MATRIX[chosen.device])
     print(f"{line(COLUMNS)}\n{rule(COLUMNS)}", flush=True)
     each = chosen.switches or chosen.device == "cuda"
-    for channels in chosen.channels:
+    for name, make in networks.items():
         variants = (*SWITCHES, *(COMPILED if chosen.compiled else ())) if each else AGAINST_PLAIN
-        for row in measure(variants, channels, setting, reached):
+        for row in measure(variants, name, make, setting, reached):
             print(line(row), flush=True)
     print(f"\n{notes(reached)}\n")
     print(wanted(step_count.training_step(TCN(channels=CHANNELS[0]), SAMPLES)))
     if chosen.losses:
-        for channels in chosen.channels:
-            columns = (f"loss, network of {channels} channels", "ms", "of a step with it")
+        for width in channels:
+            columns = (f"loss, network of {width} channels", "ms", "of a step with it")
             print(f"\n{line(columns)}\n{rule(columns)}")
-            for row in shares_of_losses(channels, setting):
+            for row in shares_of_losses(width, setting):
                 print(line(row), flush=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 
+from models.product import ProductTCN
 from models.tcn import TCN
 from scripts import benchmark_train
 from scripts.benchmark_train import AGAINST_PLAIN, COLUMNS, COMPILED, LOSSES, SWITCHES, Limits, Setting, Step, measure
@@ -14,10 +17,12 @@ from scripts.plain_tcn import PlainTCN
 from scripts.step_count import Count, training_step
 
 
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("kind", [TCN, partial(ProductTCN, averages=1)], ids=["TCN", "ProductTCN"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_plain_network_is_ours(channels: int) -> None:
+def test_the_plain_network_is_ours(kind: Callable[..., TCN], channels: int, causal: bool) -> None:
     torch.manual_seed(0)
-    ours = TCN(blocks=3, kernel_size=5, channels=channels, dilation_growth=3).double()
+    ours = kind(blocks=3, kernel_size=5, channels=channels, dilation_growth=3, causal=causal).double()
     for parameter in ours.parameters():
         parameter.data += 0.3 * torch.randn_like(parameter)
     plain = PlainTCN(ours).double()
@@ -67,7 +72,7 @@ def cells(row: list[str]) -> list[float]:
 
 def test_rows_are_relative_to_the_first_and_follow_from_its_time() -> None:
     setting = Setting("cpu", batch=2, samples=16_384, repeats=2, backend="eager")
-    rows = measure(AGAINST_PLAIN, 2, setting, Limits({torch.float32: 1e9}, 1e9))
+    rows = measure(AGAINST_PLAIN, "2 channels", lambda: TCN(channels=2), setting, Limits({torch.float32: 1e9}, 1e9))
     assert [row[0].partition(", ")[2] for row in rows] == ["plain modules", "ours", "ours, recompute"]
     operations = 2 * training_step(TCN(channels=2), 16_384).operations
     for row in rows:

@@ -1,4 +1,4 @@
-"""The TCN on a CPU equals plain modules in output, gradients and running moments; gradcheck of one of its blocks."""
+"""The TCN on a CPU equals plain modules in output, gradients and running moments, with either function."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models import fused
+from models import compiled, fused
 from models.fused import FusedBlock, Layout
 from models.tcn import TCN
 from tests.test_tcn import randomised
+
+
+@pytest.fixture(params=["compiled", "fused"])
+def function(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The function of all blocks, however many channels they have."""
+    monkeypatch.setattr(compiled, "CHANNELS", 64 if request.param == "compiled" else 0)
+    return request.param
 
 
 def plain(net: TCN, x: Tensor, controls: Tensor) -> Tensor:
@@ -64,13 +71,14 @@ SHAPES = [
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.usefixtures("function")
 def test_equals_plain_modules(
     shape: dict[str, Any], training: bool, recompute: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fused, "PART", 2000)  # several parts, the last of which is shorter
     net = randomised(TCN(**shape)).train(training)
     net.recompute = recompute
-    ours, theirs, nets = both(net, 3, net.receptive_field + 150, torch.float64)
+    ours, theirs, nets = both(net, 3, net.receptive_field + 600, torch.float64)
     for mine, reference in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, reference, rtol=1e-10, atol=1e-12)
     for mine, reference in zip(nets[0].buffers(), nets[1].buffers(), strict=True):
@@ -80,6 +88,7 @@ def test_equals_plain_modules(
 
 
 @pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.usefixtures("function")
 def test_gradients_of_the_papers_network_in_single_precision(causal: bool) -> None:
     """With slopes of 1, as rounding can put a sample on either side of a PReLU's kink, in plain modules as in ours."""
     net = randomised(TCN(causal=causal))
@@ -131,10 +140,11 @@ def test_compilers_and_autocast_get_plain_modules(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.usefixtures("function")
 def test_keeps_two_signals_a_block_or_one(recompute: bool) -> None:
     from models.memory import saved_bytes
 
-    channels, samples = 8, 2000
+    channels, samples = 8, 8000
     net = TCN(blocks=3, kernel_size=3, channels=channels)
     net.recompute = recompute
 
