@@ -32,8 +32,8 @@ ROOT = Path(__file__).parents[1]
 TESTS_SECONDS = 60.0  # at most
 BENCHMARK_SECONDS = 90.0
 SCORING_SHARE = 0.2  # of the time, kept for the end
-START_SECONDS = 5.0  # of a training, before its first step
-STEPS_SHARE = 0.85  # of a training's time; the rest is what Lightning does around its steps
+START_SECONDS = 10.0  # of a training, before its first step
+STEPS_SHARE = 0.8  # of a training's time; the rest is what Lightning does around its steps
 DATA_MINUTES = 120
 
 

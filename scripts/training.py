@@ -89,7 +89,7 @@ def train(cfg: DictConfig, folder: Path) -> None:
             ModelCheckpoint(checkpoints, "last", enable_version_counter=False),
             MetricsFile(folder / "metrics.csv"),
             Examples(cfg.data.sample_rate),
-            TrainingBar(cfg.name),
+            TrainingBar(str(cfg.name)),
         ],
     )
     if trainer.strategy.root_device.type == "cpu":

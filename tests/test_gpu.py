@@ -1,0 +1,48 @@
+"""The kernels of a GPU, run by Triton's interpreter on the CPU, against the block of the CPU."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+# In a process of its own: Triton decides at its first import whether it interprets.
+SCRIPT = """
+import torch
+from models.fused import FusedBlock, Layout
+from models.gpu import GPUBlock
+
+def distance(inputs, outputs, mixed, dilation, of_batch, recompute):
+    torch.manual_seed(0)
+    samples = 420 - 4 * dilation
+    layout = Layout(dilation, 4 * dilation, 3, samples, samples, slice(5, samples - 7))
+    shapes = [(3, 420, inputs), (outputs, inputs, 5), (3, outputs), (3, outputs), (outputs,)]
+    shapes += [(outputs,) if inputs == outputs else (inputs, outputs), (outputs, mixed)]
+    values = [torch.randn(shape) for shape in shapes]
+    moments = (None, None) if of_batch else (torch.randn(outputs), torch.rand(outputs) + 0.5)
+    weights, found = None, []
+    for block in (FusedBlock, GPUBlock):
+        own = [value.clone().requires_grad_() for value in values]
+        results = block.apply(*own, *moments, 1e-5, layout, recompute)
+        weights = weights or [torch.randn_like(result) for result in results[:2]]
+        sum((result * weight).sum() for result, weight in zip(results, weights)).backward()
+        found.append([*results, *(value.grad for value in own)])
+    return max(float((b - a).norm() / a.norm()) for a, b in zip(*found))
+
+print(max(distance(*case) for case in CASES))
+"""
+
+
+@pytest.mark.parametrize("of_batch", [False, True], ids=["given moments", "moments of the batch"])
+def test_kernels_give_the_same_block_and_the_same_gradients(of_batch: bool) -> None:
+    pytest.importorskip("triton")
+    cases = [(1, 8, 1, 1, of_batch, False), (8, 8, 2, 3, of_batch, True), (2, 12, 4, 2, of_batch, False)]
+    script = SCRIPT.replace("CASES", repr(cases))
+    environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 2e-6
