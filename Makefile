@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: study test test-all lint bench clean
+.PHONY: study gpu test test-all lint bench clean
 .DEFAULT_GOAL := test
 
 .venv/.installed: pyproject.toml constraints.txt
@@ -13,10 +13,14 @@ RUN := .venv/bin/python
 	$(RUN) -m pip install --quiet --target .venv/published --upgrade --no-deps auraloss==0.4.0
 	touch $@
 
-# One thread: so small a network is no faster on two, and many times slower on two if anything else runs.
+# As many trainings at once as there are cores, a thread each: so small a network is no faster on two.
 study: .venv/.installed
-	OMP_NUM_THREADS=1 $(RUN) train.py --multirun experiment=quick
+	$(RUN) -m scripts.sweep experiment=quick
 	$(RUN) evaluate.py runs=runs/quick
+
+# All that a GPU is for, in nine minutes; again with the same folder, it goes on. docs/performance.md has the figures.
+gpu: .venv/.installed
+	$(RUN) -m scripts.gpu_study --minutes $(or $(MINUTES),9) --out $(or $(OUT),runs/gpu)
 
 # Two processes, a file of tests at a time: its fixtures are made once, and each test computes with one thread.
 test: lint

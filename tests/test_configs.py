@@ -132,7 +132,7 @@ def test_jobs_of_a_sweep_over_models_have_folders_of_their_own() -> None:
 @pytest.mark.parametrize("logger", names("logger"))
 def test_combinations_compose(model: str, trainer: str, logger: str) -> None:
     cfg = composed(f"model={model}", f"trainer={trainer}", f"logger={logger}")
-    assert plain(cfg.model)["_target_"] == ("models.product.ProductTCN" if model == "product" else "models.tcn.TCN")
+    assert plain(cfg.model)["_target_"] == ("models.product.ProductTCN" if model in ("product", "live") else "models.tcn.TCN")
     assert plain(cfg.trainer)["_target_"] == "pytorch_lightning.Trainer"
     plain(cfg.logger)
 
@@ -172,7 +172,7 @@ def test_every_model_meets_the_contract(model: str) -> None:
     net = instantiate(composed(f"model={model}", "model.channels=2", "model.blocks=4", "data.channels=2").model)
     assert isinstance(net, Net)
     assert 0 <= net.lookahead < net.receptive_field
-    assert (net.lookahead == 0) == (model in ("tcn_causal", "product"))
+    assert (net.lookahead == 0) == (model in ("tcn_causal", "product", "live"))
     assert net(torch.randn(3, 2, net.receptive_field + 9), torch.rand(3, 2)).shape == (3, 2, 10)
 
 
