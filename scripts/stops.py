@@ -11,8 +11,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -33,7 +32,7 @@ class Stopped(SystemExit):
 
 
 class Signals:
-    """Listens, as a context: raises `Stopped` at once, or within `deferred` notes the signal for who asks for it."""
+    """Listens to the signals, as a context."""
 
     def __init__(self) -> None:
         self.received: int | None = None
@@ -42,28 +41,30 @@ class Signals:
 
     def __enter__(self) -> Self:
         self._former = {number: signal.getsignal(number) for number in SIGNALS}
-        self.listen()
+        self.raise_at_once()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if _in_main_thread():
-            for number, handler in self._former.items():
-                signal.signal(number, handler)
+        self._take(self._former)
 
-    def listen(self) -> None:
-        """Takes the signals, also those that Lightning has taken meanwhile: it would save inside the handler."""
-        if _in_main_thread():
-            for number in SIGNALS:
-                signal.signal(number, self._receive)
+    def raise_at_once(self) -> None:
+        """From now on a signal raises `Stopped` where it comes."""
+        self._deferred = False
+        self._take(dict.fromkeys(SIGNALS, self._receive))
 
-    @contextmanager
-    def deferred(self) -> Iterator[None]:
-        """Within it a signal is noted only."""
+    def defer(self) -> None:
+        """From now on a signal is noted only. (Lightning, which has taken them, would save inside the handler.)"""
         self._deferred = True
-        try:
-            yield
-        finally:
-            self._deferred = False
+        self._take(dict.fromkeys(SIGNALS, self._receive))
+
+    def kill(self) -> None:
+        """From now on a signal ends the process as it does any other: also one that waits for other processes."""
+        self._take(dict.fromkeys(SIGNALS, signal.SIG_DFL))
+
+    def _take(self, handlers: Mapping[signal.Signals, Any]) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.received = self.received or number
@@ -78,7 +79,7 @@ class StopAfterStep(Callback):
         self.signals = signals
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.signals.listen()
+        self.signals.defer()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         self._stop(trainer)
@@ -108,7 +109,3 @@ def requeue() -> None:
         log.info("Slurm queues job %s again.", job)
     except (OSError, subprocess.CalledProcessError) as error:
         log.error("Slurm cannot queue job %s again (%s): submit it anew, and it continues.", job, error)
-
-
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()

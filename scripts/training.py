@@ -134,30 +134,32 @@ def _train(
         run.write_status(folder, "running", **details)
     started = time.time()
     state = "interrupted"
-    with signals.deferred():
-        try:
-            if logger:
-                logger.log_hyperparams(config)
-            trainer.fit(system, datamodule=data, ckpt_path=last, weights_only=True)
-            state = "finished"
-        except TorchDynamoException as error:
-            state, details["error"] = "failed", f"{type(error).__name__}: {error}"
-            raise ValueError(f"the network cannot be compiled; pass compile.backend=null. {error}") from error
-        except SystemExit as end:
-            if signals.received is None:
-                raise
-            details["stopped_by"] = signal.Signals(signals.received).name
-            raise Stopped(signals.received) from end
-        except Exception as error:
-            state, details["error"] = "failed", f"{type(error).__name__}: {error}"
+    if processes.on_several_devices(config["trainer"]):
+        signals.kill()  # while the processes wait for each other; the first step listens again
+    try:
+        if logger:
+            logger.log_hyperparams(config)
+        trainer.fit(system, datamodule=data, ckpt_path=last, weights_only=True)
+        state = "finished"
+    except TorchDynamoException as error:
+        state, details["error"] = "failed", f"{type(error).__name__}: {error}"
+        raise ValueError(f"the network cannot be compiled; pass compile.backend=null. {error}") from error
+    except SystemExit as end:
+        if signals.received is None:
             raise
-        finally:
-            if first_process:
-                details |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "score": kept.best}
-                details |= {"ended_early": True} if kept.ended_early else {}
-                finish(folder, state, started, details)
-            if hasattr(getattr(logger, "experiment", None), "finish"):  # W&B: the next job starts a run of its own
-                logger.experiment.finish(exit_code=0 if state == "finished" else 1)
+        details["stopped_by"] = signal.Signals(signals.received).name
+        raise Stopped(signals.received) from end
+    except Exception as error:
+        state, details["error"] = "failed", f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        if first_process:
+            details |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "score": kept.best}
+            details |= {"ended_early": True} if kept.ended_early else {}
+            finish(folder, state, started, details)
+        if hasattr(getattr(logger, "experiment", None), "finish"):  # W&B: the next job starts a run of its own
+            logger.experiment.finish(exit_code=0 if state == "finished" else 1)
+    signals.raise_at_once()
     return kept.best
 
 
