@@ -24,6 +24,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch._dynamo.exc import TorchDynamoException
 
 from data.datamodule import AudioDataModule
@@ -74,6 +75,8 @@ def train(cfg: DictConfig, folder: Path) -> float | None:
             if first_process and stop.signal == signal.SIGUSR1:
                 requeue()
             raise
+        except MisconfigurationException as error:
+            raise ValueError(str(error)) from error
     return score
 
 
