@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 import soundfile
 
-from data.audio import info
+from data.audio import info, opened
 
 READABLE = frozenset(
     {
@@ -56,7 +56,7 @@ def blocks(path: str | Path, length: int) -> Iterator[np.ndarray]:
     header = info(path)
     done = 0
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with opened(path) as file:
             while len(block := file.read(length, dtype="float32", always_2d=True)):
                 if not np.isfinite(block).all():
                     bad = done + int(np.argmin(np.isfinite(block).all(axis=1)))
