@@ -91,6 +91,7 @@ class MetricsFile(Callback):
         self.validated = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        metrics = sorted(trainer.callback_metrics.items())  # on all devices: it gathers what they have
         if not trainer.is_global_zero:
             return
         row: dict[str, Any] = {
@@ -100,7 +101,7 @@ class MetricsFile(Callback):
         }
         row |= {
             name: value.item()
-            for name, value in sorted(trainer.callback_metrics.items())
+            for name, value in metrics
             if self.validated or not name.startswith("val/")
         }
         rows = [old for old in self._read() if int(old["epoch"]) < trainer.current_epoch]
