@@ -99,11 +99,7 @@ class MetricsFile(Callback):
             "step": trainer.global_step,
             "lr": self.lr,
         }
-        row |= {
-            name: value.item()
-            for name, value in metrics
-            if self.validated or not name.startswith("val/")
-        }
+        row |= {name: value.item() for name, value in metrics if self.validated or not name.startswith("val/")}
         rows = [old for old in self._read() if int(old["epoch"]) < trainer.current_epoch]
         names = list(dict.fromkeys(name for of_epoch in (*rows, row) for name in of_epoch))
         with replacing(self.file) as partial, partial.open("w", newline="") as stream:
