@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +20,7 @@ FREE_OPTIONS = {
     "data": ("num_workers", "preload", "root"),  # data that moved are known by their fingerprint
     "optimizer": ("fused", "foreach"),
 }
+LONGEST_NAME = 200  # characters; a folder's name may have 255
 NAMED_SECTIONS = ("model", "data", "loss", "metrics", "optimizer", "scheduler", "trainer")
 
 
@@ -32,7 +34,10 @@ def run_name(seed: int) -> str:
             parts.append(value)
         elif section in NAMED_SECTIONS and option and option not in FREE_OPTIONS.get(section, ()):
             parts.append(f"{option.split('.')[-1]}{value}")
-    return "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", part).strip("-") for part in parts)
+    name = "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", part).strip("-") for part in parts)
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

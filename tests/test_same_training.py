@@ -67,6 +67,14 @@ def test_another_configuration_is_told_by_option() -> None:
     }
 
 
+def test_a_name_is_no_longer_than_a_folder_may_have_it(train: Entry, tmp_path: Path) -> None:
+    monitors = ["{_target_: pytorch_lightning.callbacks.LambdaCallback, on_fit_start: null}"] * 4
+    result = train(f"+trainer.callbacks=[{', '.join(monitors)}]")
+    assert result.code == 0, result.err
+    (folder,) = (tmp_path / "runs/tiny").iterdir()
+    assert len(folder.name) == 200
+
+
 # Data that moved
 
 
