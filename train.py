@@ -14,17 +14,20 @@ from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
+from scripts.processes import study_name
 from scripts.same_run import run_name
 
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+OmegaConf.register_new_resolver("study_name", study_name, replace=True, use_cache=True)
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
-def main(cfg: DictConfig) -> None:
+def main(cfg: DictConfig) -> float | None:
+    """Returns the best validation score, for sweepers that optimise."""
     from scripts.training import train  # takes seconds, which --help and --cfg need not wait for
 
     try:
-        train(cfg, Path(HydraConfig.get().runtime.output_dir))
+        return train(cfg, Path(HydraConfig.get().runtime.output_dir))
     except (ValueError, OSError, FloatingPointError, MissingMandatoryValue) as error:
         # What a user can mend gets its message alone. Hydra shows a traceback with HYDRA_FULL_ERROR=1.
         raise CompactHydraException(f"Error: {error}") from error

@@ -3,19 +3,20 @@
 import io
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
 from scipy.io import wavfile
 
-_UNKNOWN_SIZE = 0xFFFFFFFF  # in RF64 files, and in files written to a pipe
-_IEEE_FLOAT, _EXTENSIBLE = 3, 0xFFFE  # formats of a WAV's samples; the latter names the format further on
+from data.audio_layout import Layout, layout
 
 
 class AudioInfo(NamedTuple):
-    """What the header of an audio file tells."""
+    """What an audio file holds."""
 
     frames: int  # samples per channel
     sample_rate: int  # Hz
@@ -23,31 +24,26 @@ class AudioInfo(NamedTuple):
 
 
 def info(path: str | Path) -> AudioInfo:
-    """Length, sample rate and number of channels of a file, from its header.
+    """Length, sample rate and number of channels of a file; where its header is wrong, the length that is there.
 
     Raises:
         ValueError: if the file cannot be read, or ends before the length that its header announces.
     """
     try:
-        header = soundfile.info(str(path))
-        wav = _wav(path)
+        with opened(path) as file:
+            return AudioInfo(file.frames, file.samplerate, file.channels)
     except (soundfile.SoundFileError, OSError) as error:
         raise ValueError(f"{path} cannot be read: {error}. Replace it by a readable audio file.") from error
-    if wav and wav.announced > wav.present:  # soundfile opens such a file with a short length and no error
-        raise ValueError(
-            f"{path} is truncated: its header announces {wav.announced} bytes of audio, the file holds {wav.present}."
-            " Copy or download it again."
-        )
-    return AudioInfo(header.frames, header.samplerate, header.channels)
 
 
-def read(path: str | Path, start: int = 0, frames: int = -1) -> np.ndarray:
+def read(path: str | Path, start: int = 0, frames: int = -1, there: Layout | None = None) -> np.ndarray:
     """Part of a file, as float32.
 
     Args:
         path: any format that libsndfile reads
         start: first sample
         frames: number of samples; -1 reads to the end
+        there: the layout of the file, if it is known
 
     Shape:
         output: (channels, frames)
@@ -56,7 +52,7 @@ def read(path: str | Path, start: int = 0, frames: int = -1) -> np.ndarray:
         ValueError: if the file cannot be read, or does not hold the range asked for.
     """
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with opened(path, there) as file:
             file.seek(start)
             audio = file.read(frames, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
@@ -75,9 +71,9 @@ class Reader:
     def __init__(self, path: str | Path) -> None:
         self.path = path
         try:
-            self._wav = _wav(path)
-        except (OSError, struct.error):  # `read` says what is wrong, once it is asked
-            self._wav = None
+            self._layout = layout(path)
+        except (ValueError, OSError, struct.error):  # `read` says what is wrong, once it is asked
+            self._layout = None
 
     def into(self, out: np.ndarray, start: int) -> None:
         """Fill `out` with the samples from `start` on.
@@ -89,17 +85,17 @@ class Reader:
             ValueError: if the file cannot be read, or does not hold the range asked for.
         """
         channels, frames = out.shape
-        if self._wav is None or not self._wav.plain_float or self._wav.channels != channels:
-            out[:] = read(self.path, start, frames)
+        if self._layout is None or not self._layout.plain_float or self._layout.channels != channels:
+            out[:] = read(self.path, start, frames, self._layout)
             return
-        there = self._wav.announced // (4 * channels) - start
+        there = self._layout.present // (4 * channels) - start
         if there < frames:
             raise _too_short(self.path, start, frames, max(there, 0))
         direct = channels == 1 and out.flags.c_contiguous
         interleaved = out.reshape(-1) if direct else np.empty(channels * frames, dtype=np.float32)
         try:
             with open(self.path, "rb", buffering=0) as file:
-                file.seek(self._wav.offset + 4 * channels * start)
+                file.seek(self._layout.offset + 4 * channels * start)
                 present = file.readinto(interleaved.data.cast("B"))
         except OSError as error:
             raise ValueError(f"{self.path} cannot be read at sample {start}: {error}.") from error
@@ -158,37 +154,60 @@ def _too_short(path: str | Path, start: int, frames: int, present: int) -> Value
     )
 
 
-class _Wav(NamedTuple):
-    """What the chunks of a WAV file tell."""
+class _Corrected(io.RawIOBase):
+    """A file as it would be with another header, for libsndfile."""
 
-    plain_float: bool  # little-endian float32 samples
-    channels: int
-    offset: int  # bytes before the first sample
-    announced: int  # bytes of audio, by the header
-    present: int  # bytes of the file after `offset`
+    def __init__(self, path: str | Path, there: Layout) -> None:
+        assert there.header is not None
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115  # closed by `close`
+        self._header = there.header
+        self._skipped = there.offset - len(there.header)
+        self._size = os.fstat(self._file.fileno()).st_size - self._skipped
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        if inside := self._header[self._at : self._at + len(view)]:
+            view[: len(inside)] = inside
+            self._at += len(inside)
+            return len(inside)
+        self._file.seek(self._at + self._skipped)
+        count = self._file.readinto(view) or 0
+        self._at += count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
-def _wav(path: str | Path) -> _Wav | None:
-    """Where the samples of a WAV file lie; None for other formats."""
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        riff, _, wave = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
-        if riff not in (b"RIFF", b"RF64") or wave != b"WAVE":
-            return None
-        long_size, channels, plain_float = 0, 0, False
-        while len(head := file.read(8)) == 8:
-            name, length = struct.unpack("<4sI", head)
-            if name == b"data":
-                if length == _UNKNOWN_SIZE:
-                    length = long_size
-                return _Wav(plain_float, channels, file.tell(), length, size - file.tell())
-            content = file.read(min(length, 40)) if name in (b"fmt ", b"ds64") else b""
-            if name == b"ds64":  # RF64: the 64-bit length of the data is its second number
-                long_size = struct.unpack("<QQ", content[:16])[1]
-            if name == b"fmt ":
-                kind, channels, _, _, _, bits = struct.unpack("<HHIIHH", content[:16])
-                if kind == _EXTENSIBLE and len(content) >= 26:
-                    kind = struct.unpack("<H", content[24:26])[0]
-                plain_float = kind == _IEEE_FLOAT and bits == 32
-            file.seek(length + length % 2 - len(content), os.SEEK_CUR)
-    return None
+@contextmanager
+def opened(path: str | Path, there: Layout | None = None) -> Iterator[soundfile.SoundFile]:
+    """A file of audio, of which all is read that is there, whatever its header says.
+
+    Raises:
+        ValueError: if the file has lost its end.
+        SoundFileError, OSError: if it cannot be read.
+    """
+    with ExitStack() as stack:
+        try:
+            there = there or layout(path)
+        except struct.error as error:
+            raise OSError(f"its header is damaged ({error})") from error
+        source: Any = str(path)
+        if there is not None and there.header is not None:
+            source = stack.enter_context(io.BufferedReader(_Corrected(path, there), 1 << 16))
+        yield stack.enter_context(soundfile.SoundFile(source))

@@ -1,7 +1,8 @@
 """Audio files of any length, read and written block by block: memory stays flat."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,7 +10,9 @@ from typing import Self
 import numpy as np
 import soundfile
 
-from data.audio import info
+from data import wav_metadata
+from data.audio import info, opened
+from data.wav_metadata import WavMetadata
 
 READABLE = frozenset(
     {
@@ -56,7 +59,7 @@ def blocks(path: str | Path, length: int) -> Iterator[np.ndarray]:
     header = info(path)
     done = 0
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with opened(path) as file:
             while len(block := file.read(length, dtype="float32", always_2d=True)):
                 if not np.isfinite(block).all():
                     bad = done + int(np.argmin(np.isfinite(block).all(axis=1)))
@@ -75,6 +78,12 @@ def blocks(path: str | Path, length: int) -> Iterator[np.ndarray]:
         )
 
 
+def tags(path: str | Path) -> dict[str, str]:
+    """Title, artist, comment and the like of a file that can be read."""
+    with opened(path) as file:
+        return dict(file.copy_metadata())
+
+
 class Writer:
     """Writes a file block by block; it appears when all is written, or not at all.
 
@@ -87,21 +96,36 @@ class Writer:
         sample_rate: in Hz
         channels: of every block
         frames: samples per channel that will be written, about
+        metadata: of a WAV, which another WAV keeps
+        tags: title and the like, for formats that have a place for them
 
     Raises:
         ValueError: for another suffix, or what the format cannot hold.
     """
 
-    def __init__(self, path: str | Path, sample_rate: int, channels: int, frames: int) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        sample_rate: int,
+        channels: int,
+        frames: int,
+        metadata: WavMetadata | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
         self.path = Path(path)
+        self._metadata = metadata or WavMetadata()
         self.clipped = 0
         """Samples so far that were beyond full scale, and are clipped as the format holds integers."""
         suffix = self.path.suffix.lower()
         if suffix not in WRITABLE:
             raise ValueError(f"{path}: {suffix or 'no suffix'} cannot be written; choose one of {' '.join(WRITABLE)}")
         container, self.subtype = WRITABLE[suffix]
-        if container == "WAV" and 4 * channels * frames > _LONGEST_WAV:
+        self.keeps = container == "WAV"
+        """Whether the format keeps the metadata."""
+        if container == "WAV" and 4 * channels * frames + self._metadata.size > _LONGEST_WAV:
             container = "RF64"
+        elif container == "WAV" and self._metadata.mask is not None:
+            container = "WAVEX"
         self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,6 +135,10 @@ class Writer:
         except (soundfile.SoundFileError, OSError) as error:
             self._part.unlink(missing_ok=True)
             raise self._fault(error) from error
+        if not (self.keeps and self._metadata.chunks):
+            for name, text in (tags or {}).items():
+                with suppress(soundfile.SoundFileError):  # a format without a place for it
+                    setattr(self._file, name, text)
 
     def write(self, block: np.ndarray) -> None:
         """Appends a block (channels, n)."""
@@ -128,6 +156,8 @@ class Writer:
         try:
             self._file.close()
             if kind is None:
+                if self.keeps and self._metadata != WavMetadata():
+                    wav_metadata.append(self._part, self._metadata)
                 self._part.replace(self.path)
         except (soundfile.SoundFileError, OSError) as fault:
             raise self._fault(fault) from fault

@@ -3,6 +3,7 @@
     <root>/{Train,Val,Test}/input_<id>_.wav
     <root>/{Train,Val,Test}/target_<id>_<device>__<switch>__<peak reduction>.wav
 
+FLAC and the other formats without loss may take the place of WAV, for each file by itself.
 Switch is 0 (compress) or 1 (limit), peak reduction 0 … 100; the device may have any name.
 Source of the layout: Colburn and Hawley, "SignalTrain LA2A Dataset" 1.1 (2020), doi:10.5281/zenodo.3824876.
 """
@@ -24,9 +25,12 @@ from data import audio, known_files
 
 SPLITS = {"train": "Train", "val": "Val", "test": "Test"}
 
-_INPUT = re.compile(r"input_(?P<id>\d+)_?\.wav", re.IGNORECASE)
+_FORMATS = ("wav", "wave", "flac", "w64", "rf64", "aif", "aiff", "aifc", "caf", "au")
+_LOSSY = ("mp3", "ogg", "oga", "opus", "m4a", "aac", "wma")
+_SUFFIX = rf"\.(?:{'|'.join(_FORMATS)})"
+_INPUT = re.compile(rf"input_(?P<id>\d+)_?{_SUFFIX}", re.IGNORECASE)
 _TARGET = re.compile(
-    r"target_(?P<id>\d+)_(?P<device>.+)__(?P<switch>[^_]+)__(?P<peak_reduction>[^_]+)\.wav", re.IGNORECASE
+    rf"target_(?P<id>\d+)_(?P<device>.+)__(?P<switch>[^_]+)__(?P<peak_reduction>[^_]+){_SUFFIX}", re.IGNORECASE
 )
 _LAYOUT = "input_<id>_.wav or target_<id>_<device>__<switch>__<peak reduction>.wav"
 # Pairs that are incomplete, or of different lengths, in version 1.0 of the SignalTrain data set.
@@ -177,7 +181,13 @@ def _pairs(folder: Path, problems: list[str]) -> _Pairs:
     """Inputs and targets of one split by their id. The base name alone tells what a file is."""
     by_id: _Pairs = defaultdict(lambda: ([], []))
     for path in sorted(folder.glob("*")):
-        if path.name.startswith(".") or path.suffix.lower() != ".wav":
+        suffix = path.suffix.lower().lstrip(".")
+        if path.name.startswith("."):
+            continue
+        if suffix in _LOSSY:
+            problems.append(f"{path} is in a format with losses. Bring it as WAV or FLAC, or move it elsewhere.")
+            continue
+        if suffix not in _FORMATS:
             continue
         if match := _INPUT.fullmatch(path.name):
             by_id[int(match["id"])][0].append(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from pytorch_lightning.callbacks import Callback, ProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from tqdm import tqdm
 
+from models.atomic import replacing
 from models.system import SCORE, System
 
 
@@ -32,8 +32,11 @@ class TrainingBar(ProgressBar):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         batches = trainer.num_training_batches
+        ends = [batches * (trainer.max_epochs or 0)] if (trainer.max_epochs or 0) > 0 else []
+        if steps := getattr(pl_module, "max_steps", None):
+            ends.append(steps * trainer.accumulate_grad_batches)
         self.bar = tqdm(
-            total=batches * (trainer.max_epochs or 0) or None,
+            total=min(ends, default=None),
             initial=batches * trainer.current_epoch,
             desc=self.description,
             unit="batch",
@@ -72,7 +75,9 @@ class TrainingBar(ProgressBar):
 class MetricsFile(Callback):
     """Writes ``metrics.csv``, one row an epoch; a continued training keeps the rows of its earlier part.
 
-    (Lightning's CSVLogger deletes those on continuing, and spreads an epoch over several rows.)
+    Of several validations in an epoch the latest counts; where there was none, its figures are left empty.
+
+    (Lightning's CSVLogger deletes the rows on continuing, and spreads an epoch over several.)
     """
 
     def __init__(self, file: Path) -> None:
@@ -80,8 +85,13 @@ class MetricsFile(Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.lr = trainer.optimizers[0].param_groups[0]["lr"]
+        self.validated = False
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.validated = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        metrics = sorted(trainer.callback_metrics.items())  # on all devices: it gathers what they have
         if not trainer.is_global_zero:
             return
         row: dict[str, Any] = {
@@ -89,14 +99,13 @@ class MetricsFile(Callback):
             "step": trainer.global_step,
             "lr": self.lr,
         }
-        row |= {name: value.item() for name, value in sorted(trainer.callback_metrics.items())}
+        row |= {name: value.item() for name, value in metrics if self.validated or not name.startswith("val/")}
         rows = [old for old in self._read() if int(old["epoch"]) < trainer.current_epoch]
-        partial = self.file.with_name(f".{self.file.name}.{os.getpid()}")
-        with partial.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, fieldnames=list(row), extrasaction="ignore")
+        names = list(dict.fromkeys(name for of_epoch in (*rows, row) for name in of_epoch))
+        with replacing(self.file) as partial, partial.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, names)
             writer.writeheader()
             writer.writerows([*rows, row])
-        partial.replace(self.file)
 
     def _read(self) -> list[dict[str, str]]:
         if not self.file.exists():

@@ -2,9 +2,10 @@
 
     config.yaml             the resolved configuration, plain values
     checkpoints/best.ckpt   weights of the epoch with the best validation score
-    checkpoints/last.ckpt   weights, optimizer and progress after the last whole epoch
+    checkpoints/last.ckpt   weights, optimizer and progress after the last whole epoch, or at the end of the training
+    checkpoints/whole.ckpt  those after the last whole epoch, if the training ended within one
     metrics.csv             one row an epoch
-    status.json             running, interrupted, failed or finished; versions; duration; fingerprint of the test split
+    status.json             running, interrupted, failed or finished; versions; duration; fingerprints of data; score
     scores/                 what evaluate.py has scored already (`models.score_cache`)
 
 A run is data, not code. Reading one, also a stranger's, imports nothing but the modules of this package, constructs
@@ -25,6 +26,7 @@ from typing import Any
 import torch
 import yaml
 
+from models.atomic import replacing
 from models.net import Net
 
 STATES = ("running", "interrupted", "failed", "finished")
@@ -194,9 +196,5 @@ def _nothing_found(runs: Any) -> ValueError:
 
 def replace_file(file: Path, text: str) -> None:
     """Writes a file in one step, so that an interruption leaves the old or the new one."""
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
+    with replacing(file) as partial:
         partial.write_text(text, encoding="utf-8")
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)

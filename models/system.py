@@ -21,6 +21,26 @@ from models.net import Net
 SCORE = "val/score"
 
 
+def is_whole_epoch(trainer: pl.Trainer) -> bool:
+    """Whether the epoch that ends has seen all its batches; not so if the training ends within it."""
+    return bool(trainer.fit_loop.epoch_loop.batch_progress.current.ready >= trainer.num_training_batches)
+
+
+def geometric_mean(values: Mapping[str, float]) -> float:
+    """Of metrics by name; a ValueError names one that is negative.
+
+    >>> round(geometric_mean({"ESR": 0.02, "MR": 0.5}), 6)
+    0.1
+    """
+    for name, value in values.items():
+        if value < 0:
+            raise ValueError(
+                f"the validation metric {name} is {value:.4g}: val/score is the geometric mean of metrics that are "
+                f"positive, and 0 at best. Leave {name} out of the metrics of training; evaluate.py can score it"
+            )
+    return math.exp(sum(math.log(max(value, 1e-30)) for value in values.values()) / len(values))
+
+
 class System(pl.LightningModule):
     """Fits ``net(input, controls)`` to the target. A batch has these three fields; input and target span the same
     samples.
@@ -36,8 +56,10 @@ class System(pl.LightningModule):
         metrics: such modules by name; positive, smaller is better.
         optimizer: makes an optimizer of parameters.
         scheduler: makes a scheduler of an optimizer. One that takes ``steps`` is told how many the training has, and is
-            stepped after each of them; any other once an epoch, with `val/score` where it asks for a figure.
+            stepped after each of them; any other after each whole epoch, with the latest `val/score` where it asks for
+            a figure, however often there is a validation.
         calibration: training batches by which a network with a frozen normalisation is calibrated before it learns.
+        max_steps: after so many optimizer steps the training ends, with a validation, wherever in an epoch it is.
     """
 
     def __init__(
@@ -48,6 +70,7 @@ class System(pl.LightningModule):
         optimizer: Callable[[Iterable[Tensor]], torch.optim.Optimizer],
         scheduler: Callable[..., Any] | None = None,
         calibration: int = 0,
+        max_steps: int | None = None,
     ) -> None:
         super().__init__()
         self.net = net
@@ -56,6 +79,8 @@ class System(pl.LightningModule):
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.calibration = calibration
+        self.max_steps = max_steps
+        self.score: float | None = None  # the latest
         self._compiled: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def compile_net(self, backend: str = "inductor", mode: str = "default") -> None:
@@ -101,27 +126,54 @@ class System(pl.LightningModule):
         return values, output.shape[0] * output.shape[-1]
 
     def on_validation_epoch_end(self) -> None:
-        values = [float(self.trainer.callback_metrics[f"val/{name}"]) for name in self.metrics]
-        if not all(math.isfinite(value) for value in values):
+        values = {name: float(self.trainer.callback_metrics[f"val/{name}"]) for name in self.metrics}
+        if not all(math.isfinite(value) for value in values.values()):
             raise FloatingPointError(
-                f"the validation metrics {dict(zip(self.metrics, values, strict=True))} are not finite after epoch "
-                f"{self.current_epoch}: the training diverged; lower the learning rate (optimizer.lr)"
+                f"the validation metrics {values} are not finite after epoch {self.current_epoch}: the training "
+                f"diverged; lower the learning rate (optimizer.lr)"
             )
-        score = math.exp(sum(math.log(max(value, 1e-30)) for value in values) / len(values))
+        score = geometric_mean(values)
         self.log(SCORE, score)
+        if not self.trainer.sanity_checking:
+            self.score = score
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self._stop_after_max_steps()
+
+    def _stop_after_max_steps(self) -> None:
+        """(Lightning's own limit ends an epoch without a validation, and begins a continued one in its middle.)"""
+        if self.max_steps is not None and self.trainer.global_step >= self.max_steps:
+            self.trainer.should_stop = True
+
+    def on_train_epoch_end(self) -> None:
+        """Steps a schedule that counts epochs.
+
+        Lightning would step one that follows the score after the checkpoint is written, which a continued training
+        would miss.
+        """
         scheduler: Any = None if self._counts_steps else self.lr_schedulers()
-        if scheduler is not None and self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
-            takes_score = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
-            scheduler.step(score) if takes_score else scheduler.step()
+        if scheduler is None or not is_whole_epoch(self.trainer):
+            return
+        if not isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            scheduler.step()
+        elif self.score is not None:
+            scheduler.step(self.score)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Only after a step: at the end of an epoch Lightning writes the checkpoint before, which a continued training
-        would miss."""
+        """Called by Lightning; those that count epochs wait for `on_train_epoch_end`."""
         if self._counts_steps:
             scheduler.step()
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[SCORE] = self.score
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.score = checkpoint.get(SCORE)
+
     def on_train_start(self) -> None:
         """Calibrates, unless the training is continued. The batches are the first that the training will see."""
+        self._stop_after_max_steps()
+        self._check_plateau()
         calibrate = getattr(self.net, "calibrate", None)
         if calibrate is None or not self.calibration or self.trainer.global_step:
             return
@@ -129,6 +181,27 @@ class System(pl.LightningModule):
         keys = itertools.islice(loader.batch_sampler, self.calibration)
         batches = (loader.dataset.__getitems__(of_batch) for of_batch in keys)
         calibrate((batch.input.to(self.device), batch.controls.to(self.device)) for batch in batches)
+
+    def _check_plateau(self) -> None:
+        """Raises a ValueError if a schedule that follows the score hears of it too seldom."""
+        schedule: Any = None if self._counts_steps else self.lr_schedulers()
+        if not isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            return
+        trainer = self.trainer
+        if not trainer.enable_validation:
+            raise ValueError(
+                "the schedule of the learning rate follows val/score, and there is no validation "
+                "(trainer.limit_val_batches=0): pass scheduler=none or scheduler=cosine"
+            )
+        if trainer.check_val_every_n_epoch is not None:
+            between = trainer.check_val_every_n_epoch
+        else:
+            between = math.ceil((trainer.val_check_batch or 0) / trainer.num_training_batches)
+        if schedule.patience < between - 1:
+            raise ValueError(
+                f"scheduler.patience={schedule.patience} epochs is over before the next validation, of which there is "
+                f"one in {between} epochs: pass scheduler.patience={between - 1} or more, or validate more often"
+            )
 
     def configure_gradient_clipping(
         self,
@@ -153,8 +226,10 @@ class System(pl.LightningModule):
         if self.scheduler is None:
             return optimizer
         if not self._counts_steps:
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self.scheduler(optimizer), "monitor": SCORE}}
-        steps = self.trainer.estimated_stepping_batches
+            # Stepped by `on_train_epoch_end`: whether a figure is there is not Lightning's to ask.
+            by_epoch = {"scheduler": self.scheduler(optimizer), "reduce_on_plateau": False}
+            return {"optimizer": optimizer, "lr_scheduler": by_epoch}
+        steps = min(self.trainer.estimated_stepping_batches, self.max_steps or math.inf)
         if not math.isfinite(steps):
             raise ValueError(
                 "the schedule of the learning rate runs over the whole training, whose length is not given: pass "

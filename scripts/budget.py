@@ -29,15 +29,19 @@ WARM_UP = 3  # steps before the clock starts: compilers and caches
 TIMED = 10  # steps; their median counts
 
 
-def chosen(folder: Path) -> tuple[float, dict[str, int]]:
-    """The minutes that a run has been given already, and the length that they were found to be, as options of the
-    trainer; 0 and none for a run that is new or has no budget."""
-    if not (folder / "config.yaml").exists():
-        return 0.0, {}
-    config = run.read_config(folder)
-    if not config.get("budget"):
-        return 0.0, {}
-    return config["budget"], {key: config["trainer"][key] for key in OPTIONS}
+def chosen(folder: Path) -> dict[str, int]:
+    """The length that a run with a budget has been given already, as options of the trainer; empty for any other."""
+    config = _config(folder)
+    return {key: config["trainer"][key] for key in OPTIONS} if config.get("budget") else {}
+
+
+def missing(minutes: float | None, folder: Path) -> float:
+    """What of a budget a run has not been given yet: all, or what is more than it had."""
+    return max((minutes or 0.0) - (_config(folder).get("budget") or 0.0), 0.0)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    return run.read_config(folder) if (folder / "config.yaml").exists() else {}
 
 
 def length(minutes: float, step_seconds: float, validation_seconds: float, batches: int) -> dict[str, int]:

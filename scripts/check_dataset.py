@@ -1,4 +1,4 @@
-"""Check a data set in SignalTrain's layout, and tell what is in it.
+"""Check a data set in SignalTrain's layout, and tell what is in it, and what would spoil a training.
 
 python -m scripts.check_dataset --root /path/to/SignalTrain_LA2A_Dataset_1.1
 """
@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data.signaltrain import SPLITS, Content, Recording, check_content, recordings
+from data.spoilers import spoilers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 1 if the data set cannot be used."""
+    """Returns the exit status: 1 if the data set cannot be used, or would spoil a training."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", required=True, help="the folder that holds Train, Val and Test")
     parser.add_argument("--sample-rate", type=int, default=44_100, help="in Hz (default: %(default)s)")
@@ -28,7 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     lengths = {"train": options.segment_length, "val": options.eval_length, "test": options.eval_length}
     print("\n".join(describe(found, contents, lengths)))
-    return 0
+    faults = spoilers(found)
+    if faults:
+        print("This would spoil a training:", *(f"  - {fault}" for fault in faults), sep="\n", file=sys.stderr)
+    return 1 if faults else 0
 
 
 def describe(found: dict[str, list[Recording]], contents: dict[Path, Content], lengths: dict[str, int]) -> list[str]:

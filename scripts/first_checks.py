@@ -1,15 +1,21 @@
-"""What is refused before a training begins: crops too short for the loss, batches larger than the memory."""
+"""What is refused before a training begins: crops too short for the loss, metrics that are no measure of error, batches
+larger than the memory.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from contextlib import suppress
 
 import torch
 from omegaconf import DictConfig
 
 from models.memory import physical_bytes, saved_bytes
 from models.net import Net
+from models.system import geometric_mean
 
+METRIC_SAMPLES = 2**16  # of the trial of a metric
 MEMORY_FACTOR = 1.5  # of a training step over what its backward pass keeps; for the paper's network 1.2 to 1.4
 
 
@@ -23,6 +29,18 @@ def check_lengths(loss: torch.nn.Module, channels: int, samples: int) -> None:
             f"the loss cannot use training outputs of {samples} samples and {channels} channel(s): {error} "
             f"(a crop of data.segment_length samples is shortened by the receptive field minus 1)"
         ) from error
+
+
+def check_metrics(metrics: Mapping[str, torch.nn.Module], channels: int) -> None:
+    """Raises a ValueError if a metric is negative for an output that is nearly right, too soft, wrong or silent."""
+    noise = torch.randn(2, 1, channels, METRIC_SAMPLES, generator=torch.Generator().manual_seed(0)) / 10
+    target, other = noise[0], noise[1]
+    for output in (target + other / 1000, target / 2, other, torch.zeros_like(target)):
+        values = {}
+        for name, metric in metrics.items():
+            with torch.no_grad(), suppress(ValueError, RuntimeError):  # one that needs longer signals
+                values[name] = float(metric(output, target))
+        geometric_mean(values or {"none": 1.0})
 
 
 def check_memory(net: Net, loss: torch.nn.Module, cfg: DictConfig) -> None:

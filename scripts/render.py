@@ -4,7 +4,8 @@ python -m scripts.render vocals.wav vocals_limited.wav --run runs/quick/mrstft-s
 python -m scripts.render stems/ rendered/ --run runs/quick/mrstft-seed1 --peak-reduction 40
 python -m scripts.render in.flac out.flac --run runs/amp/l1-seed1 --controls 0.3 0.7
 
-The output is as long as the input and aligned with it. Its suffix tells its format: .wav, .w64 and .caf in float32,
+The output is as long as the input and aligned with it, and a WAV keeps what another tells beside its audio: start time,
+tags, markers, loudspeakers. Its suffix tells its format: .wav, .w64 and .caf in float32,
 .aiff and .flac in 24 bits. A file has the network's number of channels, or any, if the network has one: then each
 channel passes on its own.
 """
@@ -24,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from data import audio, audio_blocks
+from data import audio, audio_blocks, wav_metadata
 from data.resample import Resampler
 from models import run
 from models.net import Net
@@ -109,11 +110,16 @@ def render(model: Model, source: Path, target: Path) -> str:
         stages, channels = model.stages(header.sample_rate, header.channels)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
+    metadata = wav_metadata.read(source)
+    if channels != header.channels:
+        metadata = metadata._replace(mask=None)
     started = time.perf_counter()
     before, after = Levels(), Levels()
     with (
         _progress(source.name, header.frames / header.sample_rate) as progress,
-        audio_blocks.Writer(target, header.sample_rate, channels, header.frames) as writer,
+        audio_blocks.Writer(
+            target, header.sample_rate, channels, header.frames, metadata, audio_blocks.tags(source)
+        ) as writer,
     ):
 
         def read() -> Iterator[Array]:
@@ -137,6 +143,8 @@ def render(model: Model, source: Path, target: Path) -> str:
         f"  input   {before}",
         f"  output  {after}",
     ]
+    if metadata.chunks and not writer.keeps:
+        lines.append(f"  {target.suffix} does not keep the chunks {metadata.names}; a .wav would hold them")
     if writer.clipped:
         lines.append(f"  {writer.clipped} samples were beyond full scale and are clipped; a .wav would hold them")
     return "\n".join(lines)

@@ -132,7 +132,9 @@ def test_jobs_of_a_sweep_over_models_have_folders_of_their_own() -> None:
 @pytest.mark.parametrize("logger", names("logger"))
 def test_combinations_compose(model: str, trainer: str, logger: str) -> None:
     cfg = composed(f"model={model}", f"trainer={trainer}", f"logger={logger}")
-    assert plain(cfg.model)["_target_"] == ("models.product.ProductTCN" if model in ("product", "live") else "models.tcn.TCN")
+    assert plain(cfg.model)["_target_"] == (
+        "models.product.ProductTCN" if model in ("product", "live") else "models.tcn.TCN"
+    )
     assert plain(cfg.trainer)["_target_"] == "pytorch_lightning.Trainer"
     plain(cfg.logger)
 

@@ -1,0 +1,57 @@
+"""Files that appear whole: whoever is killed while writing one leaves the old one, and nothing to clean up by hand."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HOST = re.sub(r"[^A-Za-z0-9-]+", "-", socket.gethostname())
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A path beside a file to write to, which takes the file's place at the end; after an exception the old one stays.
+
+    What processes of this machine left behind when they were killed is removed.
+    """
+    for left in file.parent.glob(f".{glob.escape(file.name)}.{HOST}.*"):
+        pid = left.name.rpartition(".")[2]
+        if pid.isdecimal() and not is_running(int(pid)):
+            left.unlink(missing_ok=True)
+    partial = file.with_name(f".{file.name}.{HOST}.{os.getpid()}")
+    try:
+        yield partial
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def is_running(pid: int, started: str | None = None) -> bool:
+    """Whether a process of this machine is there and has not ended.
+
+    Args:
+        pid: of the process.
+        started: what `start_of` told of it; another process of the same number is not it.
+    """
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        return True
+    now = start_of(pid)
+    return now != "ended" and (started is None or now is None or started == now)
+
+
+def start_of(pid: int) -> str | None:
+    """When a process started, as its system counts it; "ended" for one that nobody has waited for, None if unknown."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return "ended" if fields[0] in "ZX" else fields[19]

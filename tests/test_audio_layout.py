@@ -1,0 +1,165 @@
+"""Files whose headers do not tell the true length: read to their end, or refused; never cut without a word."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+
+from data import audio
+from data.audio_blocks import blocks
+from data.audio_layout import layout
+
+FRAMES = 5000
+CASES = {
+    "wav": ("WAV", "FLOAT"),
+    "wav16": ("WAV", "PCM_16"),
+    "wavex": ("WAVEX", "PCM_24"),
+    "rf64": ("RF64", "FLOAT"),
+    "w64": ("W64", "PCM_16"),
+    "aiff": ("AIFF", "PCM_24"),
+    "aifc": ("AIFF", "FLOAT"),
+    "au": ("AU", "PCM_16"),
+    "caf": ("CAF", "FLOAT"),
+    "flac": ("FLAC", "PCM_16"),
+}
+UNKNOWN = {
+    "wav": (0, 0xFFFFFFFF, 0x7FFFF000, 0x7FFFF024, 0x80000000),
+    "w64": (0, 24, 2**63 - 1, -1),
+    "aiff": (0, 8, 0x7F000000, 0xFFFFFFFF),
+    "au": (0, 0xFFFFFFFF),
+    "caf": (-1, 0, 4),
+    "flac": (0,),
+}
+
+
+def kind(case: str) -> str:
+    return {"wav16": "wav", "wavex": "wav", "aifc": "aiff"}.get(case, case)
+
+
+@pytest.fixture
+def stereo() -> np.ndarray:
+    return np.round(np.random.default_rng(0).uniform(-0.5, 0.5, (2, FRAMES)) * 2**15).astype(np.float32) / 2**15
+
+
+def encoded(case: str, samples: np.ndarray) -> bytes:
+    container, subtype = CASES[case]
+    file = io.BytesIO()
+    soundfile.write(file, samples.T, 44_100, format=container, subtype=subtype)
+    return file.getvalue()
+
+
+def announcing(case: str, content: bytes, size: int) -> bytes:
+    """A file whose header says another size of the audio, in the numbers of its format."""
+    changed = bytearray(content)
+    if kind(case) == "flac":
+        number = int.from_bytes(content[18:26], "big") & ~(2**36 - 1) | size
+        changed[18:26] = number.to_bytes(8, "big")
+    else:
+        name = {"aiff": b"SSND", "au": b".snd", "w64": b"data\xf3"}.get(kind(case), b"data")
+        place = content.rindex(name) if case == "wavex" else content.index(name)
+        form, after = {"w64": ("<q", 16), "aiff": (">I", 4), "au": (">I", 8), "caf": (">q", 4)}.get(
+            kind(case), ("<I", 4)
+        )
+        struct.pack_into(form, changed, place + after, size)
+    return bytes(changed)
+
+
+def check(path, samples: np.ndarray) -> None:
+    assert audio.info(path) == (samples.shape[1], 44_100, len(samples))
+    np.testing.assert_array_equal(audio.read(path), samples)
+    np.testing.assert_array_equal(audio.read(path, 4000, 500), samples[:, 4000:4500])
+    np.testing.assert_array_equal(np.concatenate(list(blocks(path, 999)), axis=1), samples)
+    out = np.empty((len(samples), 700), dtype=np.float32)
+    audio.Reader(path).into(out, samples.shape[1] - 700)
+    np.testing.assert_array_equal(out, samples[:, -700:])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_right_headers_are_left_alone(tmp_path, case, stereo):
+    path = tmp_path / f"a.{kind(case)}"
+    path.write_bytes(encoded(case, stereo))
+    assert layout(path).header is None
+    check(path, stereo)
+
+
+@pytest.mark.parametrize(
+    ("case", "size"), [(case, size) for case in CASES for size in UNKNOWN.get(kind(case), ())], ids=str
+)
+def test_what_has_no_length_is_read_to_its_end(tmp_path, case, size, stereo):
+    path = tmp_path / f"a.{kind(case)}"
+    path.write_bytes(announcing(case, encoded(case, stereo), size))
+    check(path, stereo)
+
+
+@pytest.mark.parametrize("case", ["wav", "wav16", "au", "w64", "caf", "aiff", "flac"])
+def test_a_length_of_some_time_before_is_not_believed(tmp_path, case, stereo):
+    """Whole at half of its length, then longer; the header was not written again."""
+    half, whole = encoded(case, stereo[:, : FRAMES // 2]), encoded(case, stereo)
+    path = tmp_path / f"a.{kind(case)}"
+    if case == "flac":
+        content = announcing(case, whole, FRAMES // 2)
+    else:
+        start = len(half) - (len(whole) - len(half))
+        assert half[start : start + 64] in whole[:8192]
+        content = half[:start] + whole[start:]
+    path.write_bytes(content)
+    check(path, stereo)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_has_lost_its_end_is_refused_with_both_lengths(tmp_path, case, stereo):
+    path = tmp_path / f"a.{kind(case)}"
+    path.write_bytes(encoded(case, stereo)[:-3000])
+    with pytest.raises(ValueError, match=rf"a\.{kind(case)} is truncated: .* \d+ .*holds \d+.*again"):
+        audio.info(path)
+    with pytest.raises(ValueError, match="truncated"):
+        audio.read(path, 0, 10)
+
+
+def test_a_flac_that_broke_off_without_a_length_ends_with_its_last_whole_frame(tmp_path, stereo):
+    path = tmp_path / "a.flac"
+    path.write_bytes(announcing("flac", encoded("flac", stereo), 0)[:-100])
+    assert audio.info(path).frames == 4096
+    np.testing.assert_array_equal(audio.read(path), stereo[:, :4096])
+
+
+@pytest.mark.parametrize("extra", [0, 50_000])
+def test_beyond_four_gibibytes(tmp_path, extra):
+    path = tmp_path / "a.wav"
+    tail = np.arange(1000, dtype="<f4")
+    size = 2**32 + 4 * extra
+    with path.open("wb") as file:
+        file.write(b"RIFF" + struct.pack("<I", (36 + size) % 2**32) + b"WAVEfmt ")
+        file.write(struct.pack("<IHHIIHH", 16, 3, 1, 44100, 176400, 4, 32) + b"data" + struct.pack("<I", size % 2**32))
+        file.truncate(44 + size)
+        file.seek(-tail.nbytes, io.SEEK_END)
+        file.write(tail.tobytes())
+        file.write(b"LIST" + struct.pack("<I", 4) + b"INFO")
+    frames = size // 4
+    assert audio.info(path).frames == frames + (3 if extra == 0 else 0)  # without a length all is audio
+    np.testing.assert_array_equal(audio.read(path, frames - 1000, 1000), [tail])
+    out = np.empty((1, 1000), dtype=np.float32)
+    audio.Reader(path).into(out, frames - 1000)
+    np.testing.assert_array_equal(out, [tail])
+
+
+@pytest.mark.parametrize(
+    "after", [b"LIST\4\0\0\0INFO", b"TAG" + 125 * b"\0", b"ID3\4\0\0\0\0\0\x0aabcdefghij", b"\0\0"]
+)
+def test_what_follows_the_audio_is_not_audio(tmp_path, after, stereo):
+    path = tmp_path / "a.wav"
+    content = bytearray(encoded("wav16", stereo))
+    struct.pack_into("<I", content, 4, len(content) - 8 + len(after))
+    path.write_bytes(bytes(content) + after)
+    check(path, stereo)
+
+
+def test_what_nobody_knows_after_the_audio_is_refused(tmp_path, stereo):
+    path = tmp_path / "a.wav"
+    content = bytearray(encoded("wav16", stereo))
+    struct.pack_into("<I", content, 4, len(content) - 8 + 1000)
+    path.write_bytes(bytes(content) + bytes(range(1, 251)) * 4)
+    with pytest.raises(ValueError, match=r"a\.wav: its header announces 20000 bytes .*holds 21000.*neither audio"):
+        audio.info(path)

@@ -1,0 +1,115 @@
+"""What the check of a data set tells beside what cannot be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from data.segments import Chunks
+from data.signaltrain import check_content, recordings
+from data.spoilers import spoilers
+from scripts import check_dataset
+
+SPLITS = {1: "Train", 2: "Train", 3: "Val", 4: "Test"}
+
+
+def programme(number: int, seconds: float = 2.0) -> np.ndarray:
+    noise = np.random.default_rng(number).standard_normal(round(seconds * 44_100))
+    return 0.15 * np.convolve(noise, np.ones(8) / 3, "same")
+
+
+def write(root: Path, number: int, x: np.ndarray, y: np.ndarray, kind: str = "wav") -> None:
+    folder = root / SPLITS[number]
+    folder.mkdir(parents=True, exist_ok=True)
+    subtype = "FLOAT" if kind == "wav" else "PCM_24"
+    soundfile.write(folder / f"input_{number}_.{kind}", x, 44_100, subtype=subtype)
+    soundfile.write(folder / f"target_{number}_Dev__0__{10 * number}.{kind}", y, 44_100, subtype=subtype)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for number in SPLITS:
+        write(tmp_path / "set", number, programme(number), np.tanh(2 * programme(number)) / 2)
+    return tmp_path / "set"
+
+
+def told(root: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    code = check_dataset.main(["--root", str(root)])
+    shown = capsys.readouterr()
+    assert code == (1 if "This would spoil" in shown.err else 0)
+    assert "split  pairs" in shown.out
+    return shown.err
+
+
+def test_a_set_without_fault_has_none(root: Path, tiny_root: Path) -> None:
+    assert spoilers(recordings(root)) == []
+    assert spoilers(recordings(tiny_root)) == []
+
+
+@pytest.mark.parametrize("lag", [1, 37, -3, 4410])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_offset_is_named_in_samples(root: Path, lag: int, sign: int, capsys: pytest.CaptureFixture[str]) -> None:
+    x = programme(2)
+    write(root, 2, x, sign * np.roll(np.tanh(2 * x) / 2, lag))
+    text = told(root, capsys)
+    assert text.count("  - ") == 1
+    assert f"target_2_Dev__0__20.wav is {abs(lag)} sample(s) {'late' if lag > 0 else 'early'} against" in text
+    assert f"input_2_.wav. Cut as many off the start of {'target' if lag > 0 else 'input'}_2_" in text
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (programme(2), 4 * programme(2), "target_2_Dev__0__20.wav goes up to"),
+        (programme(2), 0 * programme(2), "target_2_Dev__0__20.wav is silent"),
+        (programme(2), 0 * programme(2) + 0.25, "target_2_Dev__0__20.wav is constant at 0.25"),
+        (programme(2), 1e-5 * programme(9), "target_2_Dev__0__20.wav is as good as silent: RMS -1"),
+        (np.clip(programme(2), -0.3, 0.3), programme(2) / 2, "input_2_.wav is clipped in"),
+        (programme(2), np.clip(programme(2), -0.3, 1), "target_2_Dev__0__20.wav is clipped in"),
+        (programme(4), programme(4) / 2, "input_2_.wav and"),
+    ],
+    ids=["beyond", "silent", "constant", "noise", "clipped input", "clipped target", "in two splits"],
+)
+def test_each_is_named(
+    root: Path, x: np.ndarray, y: np.ndarray, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(root, 2, x, y)
+    text = told(root, capsys)
+    assert message in text
+    assert text.count("  - ") == 1
+
+
+def test_a_recording_in_two_splits_is_found_in_other_formats_too(root: Path) -> None:
+    x = np.round(programme(4) * 2**15) / 2**15
+    write(root, 4, x, x / 2)
+    for file in (root / "Train").glob("*_2_*"):
+        file.unlink()
+    write(root, 2, x, x / 2, "flac")
+    (fault,) = spoilers(recordings(root))
+    assert "in train and in test" in fault
+
+
+def test_formats_may_be_mixed(root: Path) -> None:
+    for file in (root / "Train").glob("*_2_*"):
+        file.unlink()
+    write(root, 2, programme(2), programme(2) / 2, "flac")
+    found = recordings(root)
+    assert [recording.input.suffix for recording in found["train"]] == [".wav", ".flac"]
+    check_content(found)
+    chunks = Chunks(found["train"], 44_100, polarity_flip=False)
+    batch = chunks.__getitems__([(0, index) for index in range(len(chunks))])
+    assert float((batch.target[2:] - batch.input[2:] / 2).abs().max()) < 1e-6
+    assert float(batch.input[2:].abs().max()) > 0.1
+
+
+def test_a_pair_in_both_formats_and_one_with_losses_are_refused(root: Path) -> None:
+    write(root, 2, programme(2), programme(2) / 2, "flac")
+    (root / "Val" / "input_9_.mp3").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"id 2 is there 2 times") as error:
+        recordings(root)
+    assert "input_9_.mp3 is in a format with losses" in str(error.value)

@@ -1,0 +1,248 @@
+"""Trainings that are stopped anywhere, and end at the same weights as without the stop."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from models import run
+from models.callbacks import TrainingBar
+from scripts.stops import requeue
+from tests.conftest import ROOT, TINY, Entry
+
+pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+
+
+def weights(folder: Path, checkpoint: str = "last") -> dict[str, torch.Tensor]:
+    state = torch.load(folder / "checkpoints" / f"{checkpoint}.ckpt", weights_only=True)["state_dict"]
+    return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+
+
+def same(a: Path, b: Path) -> bool:
+    """Whether weights, generator of the loss, rows and files of two runs are equal."""
+    for checkpoint in ("last", "best"):
+        first, second = weights(a, checkpoint), weights(b, checkpoint)
+        assert first.keys() == second.keys()
+        if not all(torch.equal(first[name], second[name]) for name in first):
+            return False
+    files = [sorted(file.relative_to(folder) for file in folder.rglob("*") if file.is_file()) for folder in (a, b)]
+    return rows(a) == rows(b) and files[0] == files[1]
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    return tmp_path / "runs" / "tiny"
+
+
+@pytest.fixture
+def falls_in(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Has something happen after a number of batches, once."""
+
+    def after(batches: int, what: Any) -> None:
+        seen: list[int] = []
+        update = TrainingBar.on_train_batch_end
+
+        def falls(self: TrainingBar, *arguments: Any) -> None:
+            update(self, *arguments)
+            seen.append(1)
+            if len(seen) == batches:
+                what()
+
+        monkeypatch.setattr(TrainingBar, "on_train_batch_end", falls)
+
+    return after
+
+
+def interruption() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["+trainer.val_check_interval=0.5", "scheduler.patience=1"],
+        ["+trainer.check_val_every_n_epoch=2", "scheduler.patience=1"],
+        ["+trainer.check_val_every_n_epoch=null", "+trainer.val_check_interval=3", "scheduler=cosine"],
+        ["+trainer.max_steps=9", "scheduler=cosine"],
+        ["trainer.max_epochs=-1", "+trainer.max_steps=11", "scheduler=cosine", "+trainer.val_check_interval=0.5"],
+        ["trainer.accumulate_grad_batches=3", "scheduler=cosine"],
+        ["trainer.num_sanity_val_steps=1", "+trainer.val_check_interval=0.25", "scheduler=none"],
+        ["trainer.limit_val_batches=0", "scheduler=none"],
+    ],
+    ids=lambda options: options[0].lstrip("+"),
+)
+def test_what_is_stopped_within_an_epoch_ends_at_the_same_weights(
+    train: Entry, runs: Path, falls_in: Any, options: list[str]
+) -> None:
+    options = ["loss=rrstft", "trainer.max_epochs=3", *options]
+    assert train("name=whole", *options).code == 0
+    for batches in (3, 5, 2):  # of 4 an epoch: in the first one, after the first validation, and in the next one
+        falls_in(batches, interruption)
+        assert train("name=parts", *options).code != 0
+    falls_in(0, interruption)
+    assert train("name=parts", *options).code == 0
+    assert same(runs / "whole", runs / "parts")
+    assert run.read_status(runs / "parts")["state"] == "finished"
+
+
+def test_an_end_within_an_epoch_is_continued_from_the_whole_one_before(train: Entry, runs: Path) -> None:
+    assert train("name=whole", "loss=rrstft", "trainer.max_epochs=9", "+trainer.max_steps=13").code == 0
+    for steps in (2, 6, 7, 13):
+        assert train("name=parts", "loss=rrstft", "trainer.max_epochs=9", f"+trainer.max_steps={steps}").code == 0
+        assert run.read_status(runs / "parts")["steps"] == steps
+        assert (runs / "parts/checkpoints/whole.ckpt").exists() == (steps > 2)
+    assert same(runs / "whole", runs / "parts")
+
+
+def test_early_stopping_stays_stopped(train: Entry, runs: Path) -> None:
+    stopping = "{_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: val/score, patience: 1}"
+    options = ("name=a", "optimizer.lr=0.0", f"+trainer.callbacks=[{stopping}]")
+    assert train(*options, "trainer.max_epochs=6").code == 0
+    assert [row["epoch"] for row in rows(runs / "a")] == ["0", "1"]
+    assert "is finished already" in train(*options, "trainer.max_epochs=9").out
+    status = json.loads((runs / "a/status.json").read_text())
+    (runs / "a/status.json").write_text(json.dumps(status | {"state": "running"}))  # killed before it could tell
+    assert train(*options, "trainer.max_epochs=9").code == 0
+    assert [row["epoch"] for row in rows(runs / "a")] == ["0", "1"]
+
+
+# Signals
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
+def test_a_signal_ends_the_step_the_run_and_the_sweep(
+    train: Entry, runs: Path, falls_in: Any, number: signal.Signals, code: int
+) -> None:
+    assert train("name=whole", "loss=esr", "trainer.max_epochs=2").code == 0
+    falls_in(5, lambda: os.kill(os.getpid(), number))  # after what looks for it, hence within the next step
+    result = train("-m", "loss=esr,l1", "name=${choices.loss}", "trainer.max_epochs=2")
+    assert result.code == code
+    assert not (runs / "l1").exists()
+    status = run.read_status(runs / "esr")
+    assert (status["state"], status["stopped_by"], status["steps"]) == ("interrupted", number.name, 6)
+    assert "name=esr continues it" in result.out
+    assert train("-m", "loss=esr,l1", "name=${choices.loss}", "trainer.max_epochs=2").code == 0
+    assert same(runs / "whole", runs / "esr")
+
+
+def test_a_signal_before_the_training_ends_it_at_once(
+    train: Entry, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("data.datamodule.check_content", lambda found: os.kill(os.getpid(), signal.SIGTERM))
+    assert train("name=a").code == 143
+    assert not (runs / "a" / ".lock").exists()
+
+
+@pytest.mark.parametrize("array", [False, True])
+def test_slurm_is_asked_to_queue_the_job_again(
+    train: Entry, runs: Path, falls_in: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, array: bool
+) -> None:
+    scontrol = tmp_path / "bin" / "scontrol"
+    scontrol.parent.mkdir()
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{scontrol.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "124")
+    if array:
+        monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "120")
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "4")
+    falls_in(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert train("name=a").code == 143
+    assert not (tmp_path / "asked").exists()  # who sends SIGTERM decides on its own
+    falls_in(2, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    assert train("name=a").code == 138
+    assert (tmp_path / "asked").read_text() == f"requeue {'120_4' if array else '124'}\n"
+    assert train("name=a").code == 0
+
+
+def test_a_failing_requeue_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "124")
+    monkeypatch.setenv("PATH", "")
+    requeue()
+    assert "cannot queue job 124 again" in caplog.text
+
+
+# kill -9
+
+
+def command(folder: Path, root: Path) -> list[str]:
+    options = [*TINY, f"data.root={root}", "trainer.max_epochs=6", "loss=rrstft", "scheduler=cosine"]
+    return [sys.executable, "train.py", *options, f"hydra.run.dir={folder}"]
+
+
+def killed_until_finished(folder: Path, root: Path, kills: int, seed: int) -> None:
+    """A training that is killed at random moments, from its first line to its last, and starts again each time."""
+    drawn = random.Random(seed)
+    output = subprocess.DEVNULL
+    for number in range(kills):
+        process = subprocess.Popen(command(folder, root), cwd=ROOT, stdout=output, stderr=output)
+        while number % 4 and process.poll() is None and run.read_status(folder)["state"] != "running":
+            time.sleep(0.01)
+        time.sleep(drawn.uniform(0, 6 if number % 4 == 0 else 2.0))
+        process.kill()
+        process.wait()
+        if (folder / "status.json").exists():
+            run.write_status(
+                folder, "interrupted", **{k: v for k, v in run.read_status(folder).items() if k != "state"}
+            )
+    done = subprocess.run(command(folder, root), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def check_kills(tmp_path: Path, root: Path, kills: int, seed: int) -> None:
+    whole = subprocess.run(command(tmp_path / "whole", root), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert whole.returncode == 0, whole.stderr
+    killed_until_finished(tmp_path / "parts", root, kills, seed)
+    assert same(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_killed_training_is_continued(tmp_path: Path, tiny_root: Path) -> None:
+    check_kills(tmp_path, tiny_root, kills=2, seed=1)
+
+
+@pytest.mark.slow
+def test_a_training_killed_twenty_times_is_continued(tmp_path: Path, tiny_root: Path) -> None:
+    check_kills(tmp_path, tiny_root, kills=20, seed=2)
+
+
+@pytest.mark.parametrize("file", ["best", "last"])
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_old_one(
+    train: Entry, runs: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    """A half of it is written when the process dies, so that nothing is cleaned up."""
+    assert train("name=whole", "trainer.max_epochs=3").code == 0
+    program = """
+import os, runpy, sys, torch
+save, which = torch.save, sys.argv[1]
+def half(content, path):
+    save(content, path)
+    if which in str(path) and content["epoch"] == 1:
+        os.truncate(path, os.path.getsize(path) // 2)
+        os.kill(os.getpid(), 9)
+torch.save = half
+sys.argv[:2] = ["train.py"]
+runpy.run_path("train.py", run_name="__main__")
+"""
+    root = run.read_config(runs / "whole")["data"]["root"]
+    options = [*TINY, f"data.root={root}", f"hydra.run.dir={runs / 'parts'}", "trainer.max_epochs=3", "name=parts"]
+    died = subprocess.run([sys.executable, "-c", program, file, *options], cwd=ROOT, capture_output=True, check=False)
+    assert died.returncode == -9
+    assert any(name.name.startswith(f".{file}.ckpt.") for name in (runs / "parts/checkpoints").iterdir())
+    assert train("name=parts", "trainer.max_epochs=3").code == 0
+    assert same(runs / "whole", runs / "parts")

@@ -1,0 +1,171 @@
+"""Every option of Lightning's trainer works, or is refused by name."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+
+from models import run
+from models.callbacks import TrainingBar
+from scripts import trainer_options
+from tests.conftest import Entry
+
+
+@pytest.mark.parametrize(
+    ("option", "remedy"),
+    [
+        ("+trainer.default_root_dir=x", "study="),
+        ("+trainer.logger=true", "logger=csv"),
+        ("+trainer.logger=false", "logger=csv"),
+        ("+trainer.enable_checkpointing=false", "checkpoints"),
+        ("+trainer.fast_dev_run=true", "experiment=smoke"),
+        ("+trainer.fast_dev_run=3", "experiment=smoke"),
+        ("+trainer.overfit_batches=2", "limit_train_batches"),
+        ("+trainer.overfit_batches=0.5", "limit_train_batches"),
+        ("+trainer.barebones=true", "score"),
+        ("+trainer.limit_test_batches=3", "evaluate.py"),
+        ("+trainer.limit_predict_batches=3", "scripts.render"),
+        ("+trainer.model_registry=x", "uploaded"),
+        ("trainer.limit_train_batches=0", "1.0"),
+        ("+trainer.max_steps=0", "null"),
+    ],
+)
+def test_what_does_not_apply_is_refused_by_name(train: Entry, tmp_path: Path, option: str, remedy: str) -> None:
+    result = train("name=a", option)
+    assert result.code == 1
+    assert option.lstrip("+").split("=")[0] in result.err
+    assert remedy in result.err
+    assert "Traceback" not in result.err
+    assert not (tmp_path / "runs/tiny/a/checkpoints").exists()
+
+
+def test_limits_that_contradict_are_refused(train: Entry) -> None:
+    result = train("+trainer.max_steps=3", "+trainer.min_epochs=2")
+    assert "trainer.min_epochs=2 and trainer.max_steps=3" in result.err
+
+
+def test_what_lightning_refuses_comes_without_a_traceback(train: Entry) -> None:
+    result = train("+trainer.callbacks._target_=pytorch_lightning.callbacks.DeviceStatsMonitor")
+    assert result.code == 1
+    assert "Error: Cannot use `DeviceStatsMonitor`" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_an_unknown_option_is_named(train: Entry) -> None:
+    result = train("+trainer.colour=red")
+    assert result.code == 1
+    assert "colour" in result.err
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "+trainer.enable_progress_bar=false",
+        "+trainer.callbacks._target_=pytorch_lightning.callbacks.ModelSummary",
+        "+trainer.callbacks={bar: {_target_: pytorch_lightning.callbacks.TQDMProgressBar}}",
+        "+trainer.profiler=simple",
+        "+trainer.reload_dataloaders_every_n_epochs=1",
+        "+trainer.enable_checkpointing=true",
+        "+trainer.fast_dev_run=false",
+        "+trainer.val_check_interval={minutes: 5}",
+        "+trainer.gradient_clip_algorithm=value",
+        "+trainer.min_epochs=1",
+        "trainer.max_time='00:01:00:00'",
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of Lightning, on what these options do
+def test_others_work(train: Entry, tmp_path: Path, option: str) -> None:
+    result = train("name=a", option)
+    assert result.code == 0, result.err
+    assert run.read_status(tmp_path / "runs/tiny/a")["state"] == "finished"
+    assert {"best.ckpt", "last.ckpt"} <= {file.name for file in (tmp_path / "runs/tiny/a/checkpoints").iterdir()}
+    if "profiler" in option:
+        assert "run_training_epoch" in result.out + result.err
+
+
+def test_a_summary_that_was_ordered_is_shown(train: Entry) -> None:
+    result = train("trainer.enable_model_summary=true")
+    assert "Trainable params" in result.out + result.err
+
+
+def test_steps_end_a_training_with_a_validation(train: Entry, tmp_path: Path) -> None:
+    assert train("name=a", "+trainer.max_steps=3").code == 0
+    with (tmp_path / "runs/tiny/a/metrics.csv").open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert (row["step"], bool(row["val/score"])) == ("3", True)
+    assert run.load_net(tmp_path / "runs/tiny/a", "best")
+
+
+def test_a_training_without_validation_has_a_best_checkpoint(train: Entry, tmp_path: Path) -> None:
+    assert train("name=a", "trainer.limit_val_batches=0", "scheduler=none").code == 0
+    assert run.load_net(tmp_path / "runs/tiny/a", "best")
+    result = train("name=b", "trainer.limit_val_batches=0")
+    assert "limit_val_batches=0" in result.err
+    assert "scheduler=none" in result.err
+
+
+def column(folder: Path, name: str) -> list[str]:
+    with (folder / "metrics.csv").open(newline="") as stream:
+        return [row.get(name, "") for row in csv.DictReader(stream)]
+
+
+@pytest.mark.parametrize(
+    "validations",
+    [
+        [],
+        ["+trainer.val_check_interval=0.5"],
+        ["+trainer.check_val_every_n_epoch=2"],
+        ["+trainer.check_val_every_n_epoch=null", "+trainer.val_check_interval=3"],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        (["scheduler=cosine"], [1e-3, 8.5355e-4, 5e-4, 1.4645e-4]),
+        (
+            ["scheduler=none", "+scheduler={_target_: torch.optim.lr_scheduler.StepLR, _partial_: true, step_size: 2}"],
+            [1e-3, 1e-3, 1e-4, 1e-4],
+        ),
+    ],
+    ids=["cosine", "step"],
+)
+def test_schedules_count_epochs_and_steps_however_often_there_is_a_validation(
+    train: Entry, tmp_path: Path, validations: list[str], schedule: list[str], rates: list[float]
+) -> None:
+    result = train("name=a", "trainer.max_epochs=4", *validations, *schedule)
+    assert result.code == 0, result.err
+    assert [float(rate) for rate in column(tmp_path / "runs/tiny/a", "lr")] == pytest.approx(rates, rel=1e-4)
+
+
+def test_more_validations_leave_the_plateau_as_it_is(train: Entry, tmp_path: Path) -> None:
+    plateau = ("scheduler.patience=1", "+scheduler.threshold=0.99", "trainer.max_epochs=6")  # nothing improves so much
+    assert train("name=a", *plateau).code == 0
+    assert train("name=b", *plateau, "+trainer.val_check_interval=0.25").code == 0
+    runs = tmp_path / "runs/tiny"
+    rates = [float(rate) for rate in column(runs / "a", "lr")]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-3, 1e-4, 1e-4, 1e-5])
+    assert column(runs / "a", "lr") == column(runs / "b", "lr")
+    assert column(runs / "a", "val/score") == column(runs / "b", "val/score")
+    assert train("name=c", *plateau, "+trainer.check_val_every_n_epoch=2").code == 0
+    rates = [float(rate) for rate in column(runs / "c", "lr")]  # the first figure comes after the second epoch
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-3, 1e-3, 1e-4, 1e-4])
+    assert [bool(score) for score in column(runs / "c", "val/score")] == [False, True] * 3
+    result = train("name=d", "+trainer.check_val_every_n_epoch=4", *plateau)
+    assert "scheduler.patience=1 epochs is over before the next validation" in result.err
+
+
+def test_the_bar_of_the_options_takes_the_place_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(trainer_options, "get_class", lambda name: lambda **given: seen.update(given))
+    from omegaconf import OmegaConf
+
+    other = {"_target_": "pytorch_lightning.callbacks.TQDMProgressBar"}
+    for options, kinds in (({}, ["TrainingBar"]), ({"callbacks": [other]}, ["TQDMProgressBar"])):
+        trainer_options.trainer(OmegaConf.create({"_target_": "x"} | options), bar=TrainingBar("a"))
+        assert [type(callback).__name__ for callback in seen["callbacks"]] == kinds
+    assert isinstance(seen["callbacks"][0], pl.callbacks.ProgressBar)
