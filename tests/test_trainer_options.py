@@ -126,7 +126,7 @@ def column(folder: Path, name: str) -> list[str]:
 @pytest.mark.parametrize(
     ("schedule", "rates"),
     [
-        (["scheduler=cosine"], [1e-3, 8.5355e-4, 5e-4, 1.4645e-4]),
+        (["scheduler=cosine", "scheduler.warmup=0"], [1e-3, 8.5355e-4, 5e-4, 1.4645e-4]),
         (
             ["scheduler=none", "+scheduler={_target_: torch.optim.lr_scheduler.StepLR, _partial_: true, step_size: 2}"],
             [1e-3, 1e-3, 1e-4, 1e-4],
