@@ -197,7 +197,10 @@ def test_a_training_interrupted_before_its_first_checkpoint_starts_again(
 
 
 def test_the_rate_in_metrics_csv_is_that_of_the_epoch(train: Entry, runs: Path) -> None:
-    assert train("name=a", "scheduler=cosine", "scheduler.warmup=0", "trainer.max_epochs=2", "optimizer.lr=0.002").code == 0
+    assert (
+        train("name=a", "scheduler=cosine", "scheduler.warmup=0", "trainer.max_epochs=2", "optimizer.lr=0.002").code
+        == 0
+    )
     assert [float(row["lr"]) for row in rows(runs / "a")] == pytest.approx([0.002, 0.001])  # half a cosine
 
 
