@@ -27,8 +27,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 ROOT = Path(__file__).parents[1]
 KEPT_LINES = 12  # of what a job said
 REFRESH_SECONDS = 1.0
-# glibc keeps freed memory for the next step instead of giving it back to the system: a fifth less time (measured).
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
 
 
 def jobs_of(overrides: Sequence[str]) -> list[list[str]]:
@@ -56,7 +54,7 @@ class Job:
         self.said: deque[str] = deque(maxlen=KEPT_LINES)
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "train.py"), *overrides, "hydra.mode=RUN"],
-            env=KEEP_MEMORY | os.environ | environment,
+            env=os.environ | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,  # a progress bar's \r ends a line as well
@@ -98,13 +96,13 @@ class Screen:
             self.lines = 0
 
 
-def run(jobs: Sequence[Sequence[str]], at_once: int, gpus: int = 0) -> list[str]:
+def run(jobs: Sequence[Sequence[str]], at_once: int, gpus: Sequence[str] = ()) -> list[str]:
     """Runs all jobs, so many at once, and returns the names of those that failed.
 
     Args:
         jobs: overrides of each.
         at_once: number of processes, which share the cores.
-        gpus: their number; each process sees one.
+        gpus: their names; each process sees one.
     """
     threads = max(1, len(os.sched_getaffinity(0)) // at_once)
     waiting, running, failed, screen = deque(jobs), dict[int, Job](), [], Screen()
@@ -112,11 +110,9 @@ def run(jobs: Sequence[Sequence[str]], at_once: int, gpus: int = 0) -> list[str]
         while waiting or running:
             for slot in range(at_once):
                 if slot not in running and waiting:
-                    own = (
-                        KEEP_MEMORY
-                        | {"OMP_NUM_THREADS": str(threads)}
-                        | ({"CUDA_VISIBLE_DEVICES": str(slot % gpus)} if gpus else {})
-                    )
+                    own = {"OMP_NUM_THREADS": str(threads)}
+                    if gpus:
+                        own["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
                     running[slot] = Job(waiting.popleft(), own)
             screen.show([running[slot] for slot in sorted(running)])
             time.sleep(REFRESH_SECONDS)
@@ -142,7 +138,9 @@ def run(jobs: Sequence[Sequence[str]], at_once: int, gpus: int = 0) -> list[str]
 def main() -> None:
     import torch
 
-    gpus = torch.cuda.device_count()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    found = torch.cuda.device_count()
+    gpus = visible.split(",")[:found] if visible else [str(number) for number in range(found)]
     parser = argparse.ArgumentParser(
         "python -m scripts.sweep", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -152,7 +150,7 @@ def main() -> None:
     if chosen.jobs is not None and chosen.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {chosen.jobs}")
     jobs = jobs_of(chosen.overrides)
-    at_once = min(chosen.jobs or gpus or len(os.sched_getaffinity(0)), len(jobs))
+    at_once = min(chosen.jobs or len(gpus) or len(os.sched_getaffinity(0)), len(jobs))
     failed = run(jobs, at_once, gpus)
     if failed:
         sys.exit("\n".join([f"{len(failed)} of {len(jobs)} jobs failed; the same command tries them again:", *failed]))

@@ -31,6 +31,7 @@ from data.datamodule import AudioDataModule
 from data.fingerprint import fingerprint
 from models import run
 from models.callbacks import Examples, MetricsFile, TrainingBar
+from models.memory import keep_freed
 from models.net import Net
 from models.system import SCORE, System
 from scripts import budget, checkpoints, processes, trainer_options
@@ -136,6 +137,7 @@ def _train(
     )
     if trainer.strategy.root_device.type == "cpu":
         check_memory(net, trial_loss, cfg)
+        keep_freed()
     if first_process:
         run.write_config(folder, config)
         run.write_status(folder, "running", **details)

@@ -1,12 +1,13 @@
 """What a training step keeps is counted, and grows with the batch; a batch beyond the memory is refused."""
 
+import platform
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from auraloss.time import L1Loss
-from models.memory import physical_bytes, saved_bytes
+from models.memory import keep_freed, physical_bytes, saved_bytes
 from models.net import Net
 from models.tcn import TCN
 
@@ -51,3 +52,7 @@ def test_a_batch_beyond_the_memory_is_refused(train: Any) -> None:
     assert "a batch of 100000000 crops takes about" in result.err
     assert "trainer.accumulate_grad_batches=" in result.err
     assert "Traceback" not in result.err
+
+
+def test_freed_memory_is_kept_where_the_c_library_can() -> None:
+    assert keep_freed() == (platform.libc_ver()[0] == "glibc")
