@@ -5,7 +5,8 @@ convolutions rearrange all of it again. Here a history is a `Line`, to which new
 convolution reads them where they lie. For that time is the first axis: the rows of a matrix are samples (of all items
 of the batch, item by item), its columns channels.
 
-Batch norm and FiLM together are a gain and a shift of each channel, computed when the controls change.
+Batch norm and FiLM together are a gain and a shift of each channel, computed when the controls change. They move to
+their new values over the next block, or its first 1,024 samples: a step in the gain would be heard.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 ROWS = 4096
 """Rows that pass all layers at once: what one layer leaves is still in the cache when the next one needs it."""
+
+LONGEST_WAY = 1024
+"""Samples after which new controls are reached at the latest."""
 
 FEW_ROWS = 1024
 """Up to here, a copy of all taps side by side and one matrix product take less time than a convolution."""
@@ -78,11 +82,17 @@ class TCNSteps(Steps):
             )
             past = block(past.unsqueeze(-1).expand(-1, -1, block.span + 1), condition).squeeze(-1)
             total = total + past @ self.mix
-        self.set(controls)
+        self.films = self._films(controls)
+        self.before: list[tuple[Tensor, Tensor]] | None = None  # from which the next samples come to `films`
 
     def set(self, controls: Tensor) -> None:
+        self.before = self.before or self.films
+        self.films = self._films(controls)
+
+    def _films(self, controls: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Gain and shift of each layer."""
         condition = self._condition(controls)
-        self.films = [gain_and_shift(layer.block.film, condition) for layer in self.layers]
+        return [gain_and_shift(layer.block.film, condition) for layer in self.layers]
 
     def _condition(self, controls: Tensor) -> Tensor:
         return controls if self.net.conditioning is None else self.net.conditioning(controls)
@@ -94,7 +104,8 @@ class TCNSteps(Steps):
         first.input.slot(count).view(count, items, -1).copy_(self.features(block).permute(2, 0, 1))
         self.dry.slot(count).view(count, items, -1).copy_(block.permute(2, 0, 1))
         first.total.slot(count).zero_()
-        for layer, (gain, shift), after in zip(self.layers, self.films, [*self.layers[1:], None], strict=True):
+        films = self._moving(count) if self.before else self.films
+        for layer, (gain, shift), after in zip(self.layers, films, [*self.layers[1:], None], strict=True):
             taps, _, channels = layer.kernel.shape
             dilation = layer.block.dilation
             if rows <= FEW_ROWS:
@@ -121,6 +132,18 @@ class TCNSteps(Steps):
             for signal in (total + self.bias, self.dry.delayed(count, self.net.lookahead))
         )
         return self.net.output(mixed, dry)
+
+    def _moving(self, count: int) -> list[tuple[Tensor, Tensor]]:
+        """On the way from the films before to those of the controls now, of each sample: ``(count, B, channels)``."""
+        assert self.before is not None
+        share = torch.arange(1, count + 1, dtype=self.mix.dtype, device=self.mix.device)[:, None, None]
+        share = (share / min(count, LONGEST_WAY)).clamp_max(1)
+        moving = [
+            (torch.lerp(old_gain, gain, share), torch.lerp(old_shift, shift, share))
+            for (old_gain, old_shift), (gain, shift) in zip(self.before, self.films, strict=True)
+        ]
+        self.before = None
+        return moving
 
 
 def gain_and_shift(film: FiLM, condition: Tensor) -> tuple[Tensor, Tensor]:
