@@ -30,11 +30,11 @@ class Stream:
     rest at `flush`, as if silence followed.
 
     Controls may be set between blocks, and hold for the input samples to come; a TCN comes to them over the next block
-    (1,024 samples at most), in a straight line of each channel's scale and shift, so that no step is heard. Every layer computes each of its
-    samples once, with the controls of the newest input sample on which that one depends; what was computed before the
-    change stays as it is, and has left the network a receptive field later. (A network that has only the general
-    `Net.step` computes each output sample anew with the controls of the newest input sample.) Before the signal there
-    was endless silence, at the controls of its first sample.
+    (1,024 samples at most), in a straight line of each channel's scale and shift, so that no step is heard. Every layer
+    computes each of its samples once, with the controls of the newest input sample on which that one depends; what was
+    computed before the change stays as it is, and has left the network a receptive field later. (A network that has
+    only the general `Net.step` computes each output sample anew with the controls of the newest input sample.) Before
+    the signal there was endless silence, at the controls of its first sample.
 
     The network is copied: the stream does not see what is done to it later.
 
