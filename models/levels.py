@@ -9,7 +9,7 @@ back much farther than convolutions of the same cost can, and never ahead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -46,7 +46,7 @@ def features(x: Tensor, averages: int) -> Tensor:
     """
     samples = x.shape[-1] - reach(averages)
     magnitude = x.abs()
-    means = [mean[..., -samples:] for mean in _means(magnitude, averages, _four)]
+    means = [mean[..., -samples:] for mean in _means(magnitude, averages)]
     return torch.cat((x[..., -samples:], *(level(of) for of in (magnitude[..., -samples:], *means))), dim=1)
 
 
@@ -60,30 +60,29 @@ class FeaturesInSteps:
     """
 
     def __init__(self, silence: Tensor, averages: int, longest: int) -> None:
-        self.averages = averages
         powers = range(SHORTEST + averages - 1 if averages else 0)
         self.sums = [Line(silence.squeeze(-1), 3 * 4**power, longest) for power in powers]
+        self.lengths = silence.new_tensor([1, *(4 ** (SHORTEST + n) for n in range(averages))]).unsqueeze(-1)
 
     def __call__(self, block: Tensor) -> Tensor:
-        items, _, count = block.shape
-        lines = iter(self.sums)
+        items, channels, count = block.shape
+        rows = block.permute(2, 0, 1).reshape(count * items, channels)
+        total = rows.abs()
+        sums = [total]
+        for power, line in enumerate(self.sums):
+            line.slot(count).copy_(total)
+            total = line.side_by_side(count, 4, 4**power).sum(1)
+            if power + 1 >= SHORTEST:
+                sums.append(total)
+        levels = level(torch.stack(sums, dim=1) / self.lengths).flatten(1)
+        return torch.cat((rows, levels), dim=1).view(count, items, -1).permute(1, 2, 0)
 
-        def four(signal: Tensor, apart: int) -> Tensor:
-            line = next(lines)
-            line.slot(count).view(count, items, -1).copy_(signal.permute(2, 0, 1))
-            parts = (line.delayed(count, apart * n).view(count, items, -1).permute(1, 2, 0) for n in (3, 2, 1, 0))
-            return _added(*parts)
 
-        magnitude = block.abs()
-        means = _means(magnitude, self.averages, four)
-        return torch.cat((block, *(level(of) for of in (magnitude, *means))), dim=1)
-
-
-def _means(magnitude: Tensor, averages: int, four: Callable[[Tensor, int], Tensor]) -> Iterator[Tensor]:
+def _means(magnitude: Tensor, averages: int) -> Iterator[Tensor]:
     """The averages, shortest first: four sums make one of four times the length."""
     total = magnitude
     for power in range(SHORTEST + averages - 1 if averages else 0):
-        total = four(total, 4**power)
+        total = _four(total, 4**power)
         if power + 1 >= SHORTEST:
             yield total / 4 ** (power + 1)
 
@@ -91,8 +90,5 @@ def _means(magnitude: Tensor, averages: int, four: Callable[[Tensor, int], Tenso
 def _four(signal: Tensor, apart: int) -> Tensor:
     """Each sample and three before it, so many samples apart."""
     samples = signal.shape[-1] - 3 * apart
-    return _added(*(signal[..., n * apart : n * apart + samples] for n in range(4)))
-
-
-def _added(first: Tensor, second: Tensor, third: Tensor, fourth: Tensor) -> Tensor:
+    first, second, third, fourth = (signal[..., n * apart : n * apart + samples] for n in range(4))
     return (first + second) + (third + fourth)

@@ -40,7 +40,7 @@ class Line:
         return self.samples[self.end - count - self.span : self.end].flatten(0, 1)
 
     def side_by_side(self, count: int, taps: int, dilation: int) -> Tensor:
-        """The newest block at every tap of a kernel, oldest first, ``(count · B, taps · channels)``; a copy."""
+        """The newest block at every tap of a kernel, oldest first, ``(count · B, taps, channels)``; a view."""
         _, items, channels = self.samples.shape
         rows = (count * items, taps, channels)
-        return self.past(count).as_strided(rows, (channels, dilation * items * channels, 1)).flatten(1)
+        return self.past(count).as_strided(rows, (channels, dilation * items * channels, 1))

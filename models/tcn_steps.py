@@ -109,7 +109,7 @@ class TCNSteps(Steps):
             taps, _, channels = layer.kernel.shape
             dilation = layer.block.dilation
             if rows <= FEW_ROWS:
-                y = layer.input.side_by_side(count, taps, dilation) @ layer.kernel.flatten(0, 1)
+                y = layer.input.side_by_side(count, taps, dilation).flatten(1) @ layer.kernel.flatten(0, 1)
             else:
                 # As an image of one line whose channels come last, which is how the samples lie: nothing is copied.
                 image, kernel = layer.input.past(count).t()[None, :, None], layer.kernel.permute(2, 1, 0).unsqueeze(2)

@@ -43,7 +43,7 @@ def network(channels: int, causal: bool) -> TCN:
     return net.eval()
 
 
-def multiplications(net: TCN) -> int:
+def multiplications(net: Net) -> int:
     """For a sample of the output: those of all convolutions, each weight once."""
     return sum(module.weight.numel() for module in net.modules() if isinstance(module, torch.nn.Conv1d))
 

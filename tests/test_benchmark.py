@@ -12,8 +12,11 @@ import pytest
 import torch
 
 import auraloss
-from scripts import benchmark_evaluate, benchmark_losses, benchmark_stream
+from models import run
+from scripts import benchmark_evaluate, benchmark_live, benchmark_losses, benchmark_stream
 from scripts.benchmark_losses import CASES, COLUMNS, ONLY_OURS, Row, Setting, measure, number, peak_bytes, step
+from scripts.benchmark_stream import multiplications
+from tests import export_runs
 from tests.conftest import Entry
 
 ROOT = Path(__file__).parent.parent
@@ -252,3 +255,14 @@ def test_the_table_of_the_stream_has_both_networks(capsys: pytest.CaptureFixture
     assert [row[:2] for row in rows] == [
         [f"{name}, 2 channels", length] for name in ("centred", "causal") for length in ("16", "2,000")
     ]
+
+
+def test_the_benchmark_of_live_networks_has_a_row_for_each_run(tmp_path: Path) -> None:
+    folder = export_runs.make(tmp_path / "run", export_runs.SMALL)
+    (folder / "card.md").write_text("| setting | ESR | MR |\n| all | 0.0123 | 0.456 |\n")
+    found = benchmark_live.row(folder, repeats=2)
+    assert len(found) == len(benchmark_live.COLUMNS)
+    net = run.load_net(folder)
+    assert found[:3] == ["run", f"{multiplications(net):,}", f"{1000 * net.lookahead / 44_100:.0f} ms"]
+    assert all(float(speed.replace(",", "")) > 0 for speed in found[3:7])
+    assert found[7:] == ["0.0123", "0.456"]
