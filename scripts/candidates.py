@@ -11,9 +11,9 @@ from typing import Any
 from models import run
 from models.net import Net
 from models.run import RunError
+from models.same_run import FREE_OPTIONS, FREE_SECTIONS
 from models.score_cache import digest, digest_files
 from scripts.held_out import HeldOut, Source, trained_on
-from scripts.same_run import FREE_OPTIONS, FREE_SECTIONS
 from scripts.scores import UNPROCESSED
 
 RETRAIN = "Train it again, or name the data to test on: data=signaltrain data.root=…"

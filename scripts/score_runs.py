@@ -41,7 +41,7 @@ LARGEST_BATCH = 8  # networks; more make scoring hardly faster
 FAULTS = (ValueError, RuntimeError, ArithmeticError)  # of one network, which cost the others nothing
 ROOT = Path(__file__).parent.parent
 # Files of models/ on which no score depends.
-WITHOUT_SCORES = ("callbacks", "memory", "run", "score_cache", "system")
+WITHOUT_SCORES = ("callbacks", "memory", "run", "same_run", "score_cache", "system")
 
 
 class Bench:

@@ -1,13 +1,9 @@
-"""What a run is named after, and which options may change while it stays the same run."""
+"""Which options may change while a run stays the same run, and which have changed."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Mapping
 from typing import Any
-
-from hydra.core.hydra_config import HydraConfig
 
 # A run stays the same run when these change: it can be continued for longer, elsewhere, and logged otherwise. Of its
 # results they change the rounding at most. Not so the precision: a run in bfloat16 is another one.
@@ -20,24 +16,6 @@ FREE_OPTIONS = {
     "data": ("num_workers", "preload", "eval_batch_size", "root"),  # data that moved are known by their fingerprint
     "optimizer": ("fused", "foreach"),
 }
-LONGEST_NAME = 200  # characters; a folder's name may have 255
-NAMED_SECTIONS = ("model", "data", "loss", "metrics", "optimizer", "scheduler", "trainer")
-
-
-def run_name(seed: int) -> str:
-    """Name of a run: loss, seed and what else the command line sets of the training, as in ``l1-seed1-channels8``."""
-    hydra_config = HydraConfig.get()
-    parts = [hydra_config.runtime.choices["loss"], f"seed{seed}"]
-    for key, value in (item.lstrip("+~").split("=", 1) for item in hydra_config.overrides.task if "=" in item):
-        section, _, option = key.partition(".")
-        if key in ("model", "data", "scheduler"):
-            parts.append(value)
-        elif section in NAMED_SECTIONS and option and option not in FREE_OPTIONS.get(section, ()):
-            parts.append(f"{option.split('.')[-1]}{value}")
-    name = "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", part).strip("-") for part in parts)
-    if len(name) <= LONGEST_NAME:
-        return name
-    return f"{name[: LONGEST_NAME - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -9,7 +9,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, ListConfig
 from pytorch_lightning.callbacks import Callback, ProgressBar
 
-from scripts.checkpoints import WholeFiles
+from scripts.training.checkpoints import WholeFiles
 
 # What else to do, by the option and the values of it that are no wish.
 REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {

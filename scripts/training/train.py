@@ -32,12 +32,12 @@ from data.fingerprint import fingerprint
 from models import run
 from models.callbacks import Examples, MetricsFile, TrainingBar
 from models.net import Net
+from models.same_run import changed, options_of
 from models.system import SCORE, System
-from scripts import budget, checkpoints, processes, trainer_options
-from scripts.first_checks import check_lengths, check_memory, check_metrics
-from scripts.run_lock import RunLock
-from scripts.same_run import changed, options_of
-from scripts.stops import Signals, StopAfterStep, Stopped, requeue
+from scripts.training import budget, checkpoints, processes, trainer_options
+from scripts.training.first_checks import check_lengths, check_memory, check_metrics
+from scripts.training.run_lock import RunLock
+from scripts.training.stops import Signals, StopAfterStep, Stopped, requeue
 
 ENDS = ("max_epochs", "max_time", "max_steps")  # a finished run is trained on if one of them is another
 
