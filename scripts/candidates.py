@@ -14,7 +14,7 @@ from models.run import RunError
 from models.same_run import FREE_OPTIONS, FREE_SECTIONS
 from models.score_cache import digest, digest_files
 from scripts.held_out import HeldOut, Source, trained_on
-from scripts.scores import UNPROCESSED
+from scripts.results.scores import UNPROCESSED
 
 RETRAIN = "Train it again, or name the data to test on: data=signaltrain data.root=…"
 # Models that differ in these alone are the same: where and how fast they were trained, and what was kept of it.

@@ -20,11 +20,12 @@ from omegaconf import DictConfig
 from models import run
 from models.score_cache import Scored
 from models.scoring import Unprocessed
-from scripts import candidates, held_out, scores, screen, table_formats
+from scripts import candidates, held_out
 from scripts.candidates import Candidate
 from scripts.held_out import HeldOut
+from scripts.results import formats, scores, screen
+from scripts.results.scores import UNPROCESSED
 from scripts.score_runs import FAULTS, Bench, Job, complete
-from scripts.scores import UNPROCESSED
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ def evaluate(cfg: DictConfig) -> bool:
     write_scores(out, scored, labels, unprocessed.scored)
     write_evaluation(out, cfg, bench, scored, labels, left_out)
     evaluation = scores.read(out)
-    table_formats.write(out, evaluation)
+    formats.write(out, evaluation)
     print(screen.text(out, evaluation))
     return (not cfg.report or write_report(out)) and not left_out
 

@@ -20,8 +20,9 @@ import data
 from data.signaltrain import Control
 from models import run
 from models.net import Net
-from scripts import candidates, held_out, scores
+from scripts import candidates, held_out
 from scripts.export.graphs import held, state_names
+from scripts.results import scores
 
 FORMAT = 1  # of model.json
 LIBRARIES = {"onnx": ("torch", "onnx", "onnxscript", "onnxruntime"), "torch": ("torch",)}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from scripts.scores import UNPROCESSED
-from scripts.significance import ALPHA
-from scripts.table import Cell, Table, figure
+from scripts.results.scores import UNPROCESSED
+from scripts.results.significance import ALPHA
+from scripts.results.table import Cell, Table, figure
 
 TIED = "≈"  # before a figure that cannot be told apart from the best
 
@@ -69,3 +69,12 @@ def bounds(column: str, cell: Cell) -> str:
     if cell.interval is None:
         return ""
     return f"[{figure(column, cell.interval.low, 1)}, {figure(column, cell.interval.high, 1)}]"
+
+
+def probability(p: float) -> str:
+    """As papers print it.
+
+    >>> probability(0.0004), probability(0.0234), probability(1.0)
+    ('p < 0.001', 'p = 0.023', 'p = 1')
+    """
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from scripts import table
-from scripts.findings import probability
-from scripts.table import Cell, Table, figure
-from scripts.table_legend import TIED, bounds, label, legend
+from scripts.results import table
+from scripts.results.legend import TIED, bounds, label, legend, probability
+from scripts.results.table import Cell, Table, figure
 
 
 def html(of: Table, kind: str = "scores sortable") -> Markup:

@@ -3,13 +3,10 @@
 A cell is the mean over the test split, each segment weighted by its samples, then over the runs of a model that differ
 in the seed; with its 95 % interval. The best trained model of each column is marked, and so is every other one that
 cannot be told apart from it: see docs/statistics.md.
-
-    python -m scripts.table runs/quick/results      writes table1.* again and prints it
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import math
 from collections.abc import Mapping
@@ -18,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts import significance
-from scripts.scores import UNPROCESSED, Evaluation, Values
+from scripts.results import significance
+from scripts.results.scores import UNPROCESSED, Evaluation, Values
 
 # Columns of the paper's table, and its names of the rows by the name of the loss's file in configs/loss.
 COLUMNS = ("L1", "ESR", "Logcosh", "STFT", "MR", "RR")
@@ -225,19 +222,3 @@ def _best(means: Mapping[str, float], higher_is_better: bool) -> str | None:
     if not numbers:
         return None
     return (max if higher_is_better else min)(numbers, key=lambda row: numbers[row])
-
-
-def main() -> None:
-    from scripts import scores, table_formats  # which build on this module
-
-    parser = argparse.ArgumentParser(description="Writes and prints Table 1 again from the scores of evaluate.py.")
-    parser.add_argument("results", type=Path, help="folder that evaluate.py wrote")
-    folder = parser.parse_args().results
-    try:
-        print(table_formats.write(folder, scores.read(folder)))
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
-
-
-if __name__ == "__main__":
-    main()

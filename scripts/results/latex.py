@@ -6,8 +6,8 @@ import math
 import re
 from collections.abc import Sequence
 
-from scripts.table import Cell, Column, Table, figure
-from scripts.table_legend import label, legend
+from scripts.results.legend import label, legend
+from scripts.results.table import Cell, Column, Table, figure
 
 # Characters with a meaning in LaTeX, and those of our own texts that pdfLaTeX does not know without further packages.
 SIGNS = {

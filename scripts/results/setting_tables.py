@@ -9,10 +9,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from data.settings import KINDS
-from scripts.markdown import escaped, grid
-from scripts.scores import Evaluation
-from scripts.setting_scores import by_kind, by_setting
-from scripts.table import COLUMNS, Column, figure
+from scripts.results.markdown import escaped, grid
+from scripts.results.scores import Evaluation
+from scripts.results.setting_scores import by_kind, by_setting
+from scripts.results.table import COLUMNS, Column, figure
 
 TITLE = "By kind of setting"
 SHOWN = ("ESR", "MR")  # of the tables by setting: a metric of the waveform, and one of the spectrum

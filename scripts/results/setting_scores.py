@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from data.settings import KINDS, kind
-from scripts import table
-from scripts.scores import Evaluation
+from scripts.results import table
+from scripts.results.scores import Evaluation
 
 
 def by_setting(evaluation: Evaluation) -> pd.DataFrame:

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts import findings, setting_tables, table
-from scripts.markdown import bullets, escaped, grid
-from scripts.scores import Evaluation
-from scripts.table import COLUMNS, Cell, Table, figure
-from scripts.table_html import html, page
-from scripts.table_latex import latex
-from scripts.table_legend import TIED, bounds, label, legend
+from scripts.results import findings, setting_tables, table
+from scripts.results.html import html, page
+from scripts.results.latex import latex
+from scripts.results.legend import TIED, bounds, label, legend
+from scripts.results.markdown import bullets, escaped, grid
+from scripts.results.scores import Evaluation
+from scripts.results.table import COLUMNS, Cell, Table, figure
 
 __all__ = ["document", "html", "latex", "legend", "markdown", "tidy", "write"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from scripts import findings, setting_tables, table
-from scripts.markdown import bullets, grid
-from scripts.scores import Evaluation
-from scripts.setting_tables import SHOWN, Line
-from scripts.table import COLUMNS, Table, figure
-from scripts.table_legend import TIED, label, legend
+from scripts.results import findings, setting_tables, table
+from scripts.results.legend import TIED, label, legend
+from scripts.results.markdown import bullets, grid
+from scripts.results.scores import Evaluation
+from scripts.results.setting_tables import SHOWN, Line
+from scripts.results.table import COLUMNS, Table, figure
 
 WIDTH = 118  # of running text; a note stays on one line, for those who search for it
 NOTES = 5  # shown; all are in table1.md

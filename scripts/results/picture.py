@@ -1,6 +1,6 @@
 """Picture of Table 1, ours beside the paper's.
 
-python -m scripts.picture runs/quick/results docs/table1.png
+python -m scripts.results.picture runs/quick/results docs/table1.png
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from scripts import scores
-from scripts.table import COLUMNS, Table, figure, paper_table, tables
-from scripts.table_legend import TIED
+from scripts.results import scores
+from scripts.results.legend import TIED
+from scripts.results.table import COLUMNS, Table, figure, paper_table, tables
 
 WORST = 10  # ratio to the best of a column at which the colour ends
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scripts import table
-from scripts.scores import UNPROCESSED, Evaluation
-from scripts.significance import ALPHA
-from scripts.table import Column, Table, figure
+from scripts.results import table
+from scripts.results.legend import probability
+from scripts.results.scores import UNPROCESSED, Evaluation
+from scripts.results.significance import ALPHA
+from scripts.results.table import Column, Table, figure
 
 SPECTRAL = ("stft", "mrstft", "rrstft", "linstft", "mel", "sdstft")
 WAVEFORM = ("l1", "mse", "esr", "esr_dc", "esr_hp", "esr_fd", "esr_aw", "dc", "logcosh", "snr", "sisdr")
@@ -116,15 +117,6 @@ def _finding(of: Table, name: str) -> Finding:
     else:
         held = f"the two cannot be told apart ({probability(p)})"
     return Finding(of.title, name, winner, own, own_wins, significant, f"{joined}; {held}.")
-
-
-def probability(p: float) -> str:
-    """As papers print it.
-
-    >>> probability(0.0004), probability(0.0234), probability(1.0)
-    ('p < 0.001', 'p = 0.023', 'p = 1')
-    """
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
 def waveform_or_spectra(of: Table) -> str:
