@@ -9,8 +9,8 @@ import numpy as np
 from scipy.signal import fftconvolve
 from scipy.signal.windows import hann
 
-from scripts.devices import Array, Device, run
-from scripts.steady import FREQUENCY, TIMING, Timing, decibels, level_steps
+from scripts.measure.devices import Array, Device, run
+from scripts.measure.steady import FREQUENCY, TIMING, Timing, decibels, level_steps
 
 STEP_DB = (-40.0, -5.0)  # low and high level
 ATTACK_DB = 1.0  # an attack is over within this of the settled gain

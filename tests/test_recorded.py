@@ -10,7 +10,7 @@ from devices_under_test import Array, static_compressor
 from scipy.signal import butter, lfilter, sosfilt
 
 from data.la2a import gain_reduction, la2a
-from scripts.gain import gain_reduction_trace, level_map, levels, transfer
+from scripts.measure.recorded import gain_reduction_trace, level_map, levels, transfer
 
 RATE = 44_100
 RATES = (44_100, 48_000, 96_000)

@@ -1,20 +1,15 @@
 """How close networks come to the LA-2A at every setting of a test split, in the figures of an audio engineer.
 
-python -m scripts.device_figures --run runs/quick/mrstft-seed1 --run runs/quick/l1-seed1
-
 Of each network and setting: the largest error of the static curve from −40 to 0 dBFS, and how many times as long attack
-and release take as the device's. Both get the test signals of `scripts.steady` and `scripts.tone_step`. Of each
-network: how it follows its knob (`scripts.knob_sweep`). For networks that were trained on the embedded data set: its
-device is at hand.
+and release take as the device's. Both get the test signals of `steady` and `tone_step`. Of each network: how it follows
+its knob (`knob_sweep`). For networks that were trained on the embedded data set: its device is at hand.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import math
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -23,11 +18,17 @@ import numpy as np
 
 from data import signaltrain
 from models import run
-from scripts.devices import Array, Device, Setting, is_embedded, la2a_at, moved_la2a, moved_network, network_at, parsed
 from scripts.held_out import trained_on
-from scripts.knob_sweep import sweep_of
-from scripts.steady import Timing, static_curve
-from scripts.tone_step import tone_step
+from scripts.measure.devices import (
+    Array,
+    Device,
+    Setting,
+    is_embedded,
+    la2a_at,
+    parsed,
+)
+from scripts.measure.steady import Timing, static_curve
+from scripts.measure.tone_step import tone_step
 
 LEVELS_DB = tuple(range(-40, 1, 5))  # of the static curve: below, the LA-2A is a gain of 1
 BRIEF = Timing(window=0.05, guard=0.17)  # as there are many settings; both are long enough
@@ -40,7 +41,7 @@ class Behaviour:
     """What is measured of a device at one setting."""
 
     output_db: Array  # for each of `LEVELS_DB`
-    attack_ms: float  # as `scripts.tone_step.ToneStep` has them, NaN included
+    attack_ms: float  # as `tone_step.ToneStep` has them, NaN included
     release_ms: float
 
 
@@ -80,7 +81,7 @@ class Medians:
 
 
 def behaviour(device: Device, sample_rate: int) -> Behaviour:
-    """Measures a device, which processes 6.6 s of audio; errors as of `scripts.devices.run`."""
+    """Measures a device, which processes 6.6 s of audio; errors as of `devices.run`."""
     step = tone_step(device, sample_rate, high_seconds=BURST, release_seconds=BURST, timing=BRIEF)
     return Behaviour(static_curve(device, sample_rate, LEVELS_DB, timing=BRIEF), step.attack_ms, step.release_ms)
 
@@ -190,29 +191,3 @@ def settings_of_run(folder: Path) -> tuple[list[Setting], int]:
         raise ValueError(f"{source.root} is not the embedded data set: its device cannot be run")
     found = signaltrain.recordings(*source)["test"]
     return sorted({parsed(recording.setting) for recording in found}), source.sample_rate
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.device_figures", description="Networks beside the LA-2A at every setting of the test."
-    )
-    parser.add_argument("--run", type=Path, action="append", required=True, help="folder of a run; may be repeated")
-    parser.add_argument("--checkpoint", choices=("best", "last"), default="best")
-    chosen = parser.parse_args(arguments)
-    targets: dict[tuple[Setting, int], Behaviour] = {}
-    try:
-        for folder in chosen.run:
-            net = run.load_net(folder, chosen.checkpoint)
-            settings, rate = settings_of_run(folder)
-            new = [setting for setting in settings if (setting, rate) not in targets]
-            targets |= {(setting, rate): of for setting, of in la2a_behaviour(new, rate).items()}
-            found = figures(network_at(net), {setting: targets[setting, rate] for setting in settings}, rate)
-            print(folder, *lines(found), f"median over {len(found)} settings: {medians(found)}", sep="\n")
-            for name, device in (("network", moved_network(net, COMPRESS)), ("LA-2A", moved_la2a(rate, COMPRESS))):
-                print(f"knob of the {name}: {sweep_of(device, rate)}", flush=True)
-    except (ValueError, OSError) as error:
-        sys.exit(f"Error: {error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -2,12 +2,12 @@
 
 All devices get the same test signals, each from rest:
 
-- a sine whose level rises in steps: static curve and harmonic distortion (`scripts.steady`);
-- many sines at once at a low level: frequency response (`scripts.steady`);
-- a tone that steps up and down again: gain over time, attack and release (`scripts.tone_step`).
+- a sine whose level rises in steps: static curve and harmonic distortion (`steady`);
+- many sines at once at a low level: frequency response (`steady`);
+- a tone that steps up and down again: gain over time, attack and release (`tone_step`).
 
 A network sees a fraction of a second before and after each sample, an optical compressor remembers seconds. Therefore a
-steady state is taken 0.3 s after a step, for 0.1 s, and 0.2 s before the next one (`scripts.steady.Timing`). What needs
+steady state is taken 0.3 s after a step, for 0.1 s, and 0.2 s before the next one (`steady.Timing`). What needs
 longer than that, such as the memory of a photocell, is not in these figures.
 """
 
@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scripts.devices import Array, Device
-from scripts.steady import LEVELS_DB, TIMING, Timing, decibels, distortion, frequency_response, harmonics
-from scripts.tone_step import STEP_DB, tone_step
+from scripts.measure.devices import Array, Device
+from scripts.measure.steady import LEVELS_DB, TIMING, Timing, decibels, distortion, frequency_response, harmonics
+from scripts.measure.tone_step import STEP_DB, tone_step
 
 
 @dataclass(frozen=True)

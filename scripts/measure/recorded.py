@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.signal import csd, upfirdn, welch
 from scipy.signal.windows import hann
 
-from scripts.devices import Array
-from scripts.steady import decibels
+from scripts.measure.devices import Array
+from scripts.measure.steady import decibels
 
 FLOOR_DB = -60.0  # an input below this says nothing about the gain
 

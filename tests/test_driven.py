@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from devices_under_test import Array, identity, silent, slow_compressor
 
-from scripts.devices import Device, la2a_at
-from scripts.measure import measure
+from scripts.measure.devices import Device, la2a_at
+from scripts.measure.driven import measure
 
 RATE = 44_100
 

@@ -16,9 +16,9 @@ import numpy as np
 from scipy.signal.windows import blackmanharris
 
 from data.la2a import control_hop
-from scripts.devices import Array, Moved, run
-from scripts.steady import FREQUENCY, level_steps
-from scripts.tone_step import gain_of_tone
+from scripts.measure.devices import Array, Moved, run
+from scripts.measure.steady import FREQUENCY, level_steps
+from scripts.measure.tone_step import gain_of_tone
 
 KNOB = (20.0, 100.0)  # peak reduction at both ends
 LEVEL_DB = -10.0  # dBFS, of the tone
@@ -79,7 +79,7 @@ def sweep_of(
         block: samples for which it stays the same.
 
     Raises:
-        ValueError: for positions that do not rise; see also `scripts.devices.run`.
+        ValueError: for positions that do not rise; see also `devices.run`.
     """
     low, high = knob
     if not 0 <= low < high <= 100:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.signal import fftconvolve
 from scipy.signal.windows import hann
 
-from scripts.devices import Array, Device, run
+from scripts.measure.devices import Array, Device, run
 
 LEVELS_DB = tuple(range(-60, 1, 5))
 HARMONICS = 10  # the fundamental and the harmonics 2 … 10
