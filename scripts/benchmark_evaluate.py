@@ -22,15 +22,14 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from auraloss import together
 from data import signaltrain
 from data.segments import Block, Blocks, Segment
 from data.signaltrain import Recording
-from models.net import Net
-from models.scoring import Score, render, score
+from models.net import Net, render
 from models.tcn import TCN
 from scripts.benchmark_losses import line, number, peak_bytes, rule
-from scripts.score_runs import SHORTEST
+from scripts.scoring.rows import Score, score
+from scripts.scoring.scorer import SHORTEST
 
 SAMPLE_RATE = 44_100  # Hz, of made-up audio
 CONVENTIONS = ("standard", "paper2020", "further")
@@ -75,7 +74,7 @@ def rendered(nets: Sequence[Net], blocks: Any) -> Iterator[tuple[Block, Tensor, 
 
 def scored(nets: Sequence[Net], blocks: Any, conventions: dict[str, dict[str, Any]]) -> Iterator[Score]:
     shortest = min(block.frames for block in blocks.blocks)
-    return score(rendered(nets, blocks), conventions, shortest, together.statistics)
+    return score(rendered(nets, blocks), conventions, shortest)
 
 
 def networks(channels: int, models: int) -> list[Net]:

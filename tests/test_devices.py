@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from data.la2a import la2a
-from models.scoring import Unprocessed
+from models.net import Unprocessed
 from models.tcn import TCN
 from scripts.measure.devices import la2a_at, network_at, network_device, run
 

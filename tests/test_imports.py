@@ -22,7 +22,7 @@ ALLOWED = {
 FURTHER = {
     "models/system.py": {"pytorch_lightning"},
     "models/callbacks.py": {"pytorch_lightning", "tqdm", "matplotlib"},
-    "models/metrics.py": {"pyloudnorm"},
+    "scripts/scoring/metrics.py": {"pyloudnorm"},
     "models/compiled.py": {"numpy"},
     "models/gpu.py": {"triton"},
     "models/gpu_kernels.py": {"triton"},

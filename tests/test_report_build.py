@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from models import run
-from models.score_cache import digest, digest_files
+from models.digest import digest, digest_files
 from models.tcn import TCN
 from scripts.report import __main__, build, heard, trained
 from scripts.report.colours import looks

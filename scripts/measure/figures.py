@@ -18,7 +18,7 @@ import numpy as np
 
 from data import signaltrain
 from models import run
-from scripts.held_out import trained_on
+from models.source import trained_on
 from scripts.measure.devices import (
     Array,
     Device,

@@ -6,8 +6,8 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+from models.digest import digest, digest_files
 from models.run import RunError
-from models.score_cache import digest, digest_files
 from scripts.report import trained
 from scripts.results.scores import Evaluation
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from models import run
+from models.digest import digest_weights
 from models.net import Net
 from models.run import RunError
 from models.same_run import FREE_OPTIONS, FREE_SECTIONS
-from models.score_cache import digest, digest_files
-from scripts.held_out import HeldOut, Source, trained_on
+from models.source import Source, trained_on
 from scripts.results.scores import UNPROCESSED
+from scripts.scoring.held_out import HeldOut
 
 RETRAIN = "Train it again, or name the data to test on: data=signaltrain data.root=…"
 # Models that differ in these alone are the same: where and how fast they were trained, and what was kept of it.
@@ -59,11 +60,7 @@ def candidate(folder: Path, checkpoint: str, source_needed: bool) -> Candidate:
         if source_needed:
             raise
         source = None
-    file = run.checkpoint_file(folder, checkpoint)
-    try:
-        weights = digest(digest_files([file]), config.get("model"))
-    except OSError as error:
-        raise RunError(f"{file}: cannot be read ({error.strerror})") from error
+    weights = digest_weights(folder, checkpoint, config.get("model"))
     found = Candidate(folder, config, source, weights)
     if not found.loss or not found.loss.isprintable() or found.loss == UNPROCESSED:
         raise RunError(f"{folder / 'config.yaml'}: choices.loss, {found.loss!r}, cannot be the name of a loss")

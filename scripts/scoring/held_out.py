@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -15,23 +12,7 @@ from omegaconf import DictConfig
 from data import signaltrain
 from data.fingerprint import fingerprint
 from data.signaltrain import Recording
-from models.run import RunError
-
-
-class Source(NamedTuple):
-    """The data of a training."""
-
-    root: str
-    sample_rate: int  # Hz
-    channels: int
-
-    def __str__(self) -> str:
-        return f"{self.root} ({self.sample_rate} Hz, {self.channels} channel(s))"
-
-    @property
-    def place(self) -> Source:
-        """The same, however the folder was written."""
-        return self._replace(root=os.path.realpath(os.path.expanduser(self.root)))
+from models.source import Source
 
 
 @dataclass(frozen=True)
@@ -60,21 +41,6 @@ class HeldOut:
             f"The test data, {self.source.root}, are not those of training ({roots}). Which settings a model has not "
             f"learned is told by the Train folder of {self.source.root}."
         ]
-
-
-def trained_on(folder: Path, config: Mapping[str, Any]) -> Source:
-    """The data of a run, from plain values of its configuration: nothing that it names is called."""
-    data = config.get("data")
-    values = [data.get(field) if isinstance(data, dict) else None for field in Source._fields]
-    if [type(value) for value in values] != [str, int, int]:
-        raise RunError(
-            f"{folder / 'config.yaml'}: data.root, data.sample_rate and data.channels do not say what it was trained "
-            "on; name the data to test on, e.g. data=signaltrain data.root=…"
-        )
-    source = Source(*values)  # type: ignore[arg-type]
-    if not source.root.isprintable():  # nor can a file system be asked for it
-        raise RunError(f"{folder / 'config.yaml'}: data.root, {source.root!r}, is not the name of a folder")
-    return source
 
 
 def most_common(sources: Iterable[Source]) -> Source:

@@ -25,13 +25,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 import auraloss
-from auraloss import together
 from data.segments import Block, Blocks
-from models import score_cache
-from models.net import Net
-from models.score_cache import Name, Place, Scored, digest, digest_files
-from models.scoring import GROUP, Score, render, score
-from scripts.held_out import HeldOut
+from models.digest import digest, digest_files
+from models.net import Net, render
+from scripts.scoring import cache
+from scripts.scoring.cache import Name, Place, Scored
+from scripts.scoring.held_out import HeldOut
+from scripts.scoring.rows import GROUP, Score, score
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +39,9 @@ SHORTEST = 65_536  # samples; a shorter remainder of a recording joins the segme
 BATCH_SECONDS = 60.0
 LARGEST_BATCH = 8  # networks; more make scoring hardly faster
 FAULTS = (ValueError, RuntimeError, ArithmeticError)  # of one network, which cost the others nothing
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 # Files of models/ on which no score depends.
-WITHOUT_SCORES = ("callbacks", "memory", "run", "same_run", "score_cache", "system")
+WITHOUT_SCORES = ("callbacks", "digest", "memory", "run", "same_run", "source", "system")
 
 
 class Bench:
@@ -82,7 +82,7 @@ class Bench:
         """A network to be scored, with what is known of it from the scores in a folder."""
         data = re.sub(r"[^A-Za-z0-9._]+", "-", Path(self.split.source.root).name)
         file, subject = folder / f"{checkpoint}-{data}.json", digest(weights, *self._subject)
-        return Job(label, file, subject, list(self.metrics), score_cache.load(file, subject, self.keys, self.places))
+        return Job(label, file, subject, list(self.metrics), cache.load(file, subject, self.keys, self.places))
 
     def score(self, jobs: list[Job]) -> None:
         """Scores the networks of jobs at once, so that what the metrics make of the target is made once for all.
@@ -95,7 +95,7 @@ class Bench:
             wanted.setdefault(convention, {})[name] = self.metrics[convention, name]
         levels = [_Levels() for _ in jobs]
         fresh: list[dict[Name, list[Score]]] = [{name: [] for name in jobs[0].missing} for _ in jobs]
-        for item in score(_rendered(self, jobs, levels), wanted, self.shortest, together.statistics):
+        for item in score(_rendered(self, jobs, levels), wanted, self.shortest):
             fresh[item.model][item.convention, item.metric].append(item)
         for job, level, scores in zip(jobs, levels, fresh, strict=True):
             job.add(Scored(level.difference_db, level.correlation, scores), self.keys)
@@ -125,7 +125,7 @@ class Job:
         known = self.scored.scores | fresh.scores
         self.scored = replace(fresh, scores={name: known[name] for name in self.metrics if name in known})
         try:
-            score_cache.save(self.file, self.subject, keys, fresh)
+            cache.save(self.file, self.subject, keys, fresh)
         except OSError as error:
             log.warning("%s cannot be written (%s): it will be scored again.", self.file, error.strerror)
 
@@ -162,9 +162,10 @@ def code_version() -> str:
     """A word for the code that scores: it changes with the losses, the networks, the reading, and their libraries."""
     models = [file for file in (ROOT / "models").glob("*.py") if file.stem not in WITHOUT_SCORES]
     losses = Path(auraloss.__file__).parent.glob("*.py")
-    reading = [ROOT / "data" / "segments.py", ROOT / "data" / "audio.py", Path(__file__)]
+    reading = [ROOT / "data" / "segments.py", ROOT / "data" / "audio.py"]
+    scoring = [Path(__file__).with_name(f"{name}.py") for name in ("metrics", "rows", "scorer")]
     libraries = [_version(name) for name in ("torch", "scipy", "pyloudnorm")]
-    return digest(digest_files([*losses, *models, *reading]), libraries)
+    return digest(digest_files([*losses, *models, *reading, *scoring]), libraries)
 
 
 def _description(metrics: Mapping[Name, Any]) -> dict[str, dict[str, Any]]:

@@ -15,17 +15,15 @@ before, nor on which other networks are scored with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from models.net import Net
-
-Statistics = Callable[[Mapping[str, Any], Tensor, Tensor], Mapping[str, Tensor]]
-"""Computes the statistics of metrics by name, of outputs ``(models, channels, samples)`` and one target."""
+from auraloss import together
+from data.segments import Block
 
 GROUP = 128  # blocks in a row of a pooled metric: the batch size of the paper's evaluation
 
@@ -45,54 +43,17 @@ class Score:
     model: int = 0  # number of the output, where several are scored at once
 
 
-class Unprocessed(Net):
-    """The network that does nothing: its score says what a trained one has to beat."""
-
-    receptive_field = 1
-    lookahead = 0
-
-    def forward(self, x: Tensor, controls: Tensor) -> Tensor:
-        return x
-
-
-@torch.inference_mode()
-def render(net: Net, segment: Any, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-    """The network's output for one segment, and the samples of the target that belong to it.
-
-    Shape:
-        segment.input, segment.target ``(channels, T)`` → twice ``(1, channels, T − receptive_field + 1)``.
-    """
-    output = net(segment.input[None].to(device), segment.controls[None].to(device))
-    return output.float(), net.align(segment.target[None]).to(device)
-
-
-def separately(metrics: Mapping[str, Any], output: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """The statistics of each metric, in float64 on the CPU; `auraloss.together.statistics` is a faster one."""
-    found = {}
-    for name, metric in metrics.items():
-        try:
-            found[name] = metric.statistics(output, target.expand_as(output)).double().cpu()
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
-    return found
-
-
 @torch.inference_mode()
 def score(
-    pairs: Iterable[tuple[Any, Tensor, Tensor]],
-    conventions: Mapping[str, Mapping[str, Any]],
-    shortest: int,
-    statistics: Statistics = separately,
+    pairs: Iterable[tuple[Block, Tensor, Tensor]], conventions: Mapping[str, Mapping[str, Any]], shortest: int
 ) -> Iterator[Score]:
     """Scores outputs against their targets.
 
     Args:
-        pairs: ``(block, output, target)`` in the order of the split; a block has ``recording`` (with ``id``,
-            ``setting``, ``sample_rate`` and ``target``, its file), ``number`` and ``start``. The output has shape
-            ``(models, channels, samples)``, for every block as many models; the target ``(1, channels, samples)``.
+        pairs: block, output and target in the order of the split. The output has shape ``(models, channels, samples)``,
+            for every block as many models; the target ``(1, channels, samples)``.
         conventions: metrics by name, by name of the convention.
         shortest: samples of the shortest block; random resolutions are drawn to fit it.
-        statistics: how to compute the statistics of all metrics.
 
     Raises:
         ValueError: if a metric is none that can be scored, or a block is too short for it.
@@ -113,7 +74,7 @@ def score(
             for key, metric in metrics.items()
         }
         try:
-            found = statistics({".".join(key): metric for key, metric in frozen.items()}, output, target)
+            found = together.statistics({".".join(key): metric for key, metric in frozen.items()}, output, target)
         except ValueError as error:
             raise ValueError(f"{block.recording.target}, {samples} samples: {error}") from error
         for key, metric in metrics.items():

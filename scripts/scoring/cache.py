@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from models.run import replace_file
-from models.scoring import Score
+from scripts.scoring.rows import Score
 
 Name = tuple[str, str]  # convention and metric
 Place = tuple[str, str, int, int | None, int]  # recording, setting, segment, start and samples of a row
@@ -32,16 +32,6 @@ class Scored:
     level_db: float = 0.0  # energy of its output over that of the target, over the whole split
     correlation: float = 1.0  # of output and target, over the whole split: cosine of the angle between them
     scores: dict[Name, list[Score]] = field(default_factory=dict)
-
-
-def digest(*parts: Any) -> str:
-    """A word for plain values: other values, another word."""
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def digest_files(files: Iterable[Path]) -> str:
-    """A word for what some files hold, whatever their names; OSError if one cannot be read."""
-    return digest(*sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in files))
 
 
 def load(file: Path, subject: str, keys: Mapping[Name, str], places: Mapping[Name, Sequence[Place]]) -> Scored:

@@ -1,6 +1,6 @@
 """Metrics that are no losses: the error of the loudness, and that of a compressor's gain reduction.
 
-They have what `models.scoring` needs of a metric: ``statistics``, sums for each item and channel that add up over
+They have what `scripts.scoring.rows` needs of a metric: ``statistics``, sums for each item and channel that add up over
 items; ``value``, the metric from its sums; ``pool``, what a row stands for; ``unit``. What depends on the sample rate
 also has ``at(sample_rate)``, which scoring calls with the rate of the recordings, so that a configuration names none.
 """

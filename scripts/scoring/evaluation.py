@@ -18,14 +18,14 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from models import run
-from models.score_cache import Scored
-from models.scoring import Unprocessed
-from scripts import candidates, held_out
-from scripts.candidates import Candidate
-from scripts.held_out import HeldOut
+from models.net import Unprocessed
 from scripts.results import formats, scores, screen
 from scripts.results.scores import UNPROCESSED
-from scripts.score_runs import FAULTS, Bench, Job, complete
+from scripts.scoring import candidates, held_out
+from scripts.scoring.cache import Scored
+from scripts.scoring.candidates import Candidate
+from scripts.scoring.held_out import HeldOut
+from scripts.scoring.scorer import FAULTS, Bench, Job, complete
 
 log = logging.getLogger(__name__)
 
