@@ -24,7 +24,7 @@ from data import audio
 from models import run
 from models.digest import digest_weights
 from models.net import Net
-from scripts import benchmark_export
+from scripts.benchmark import export as benchmark_export
 from scripts.export import __main__ as command
 from scripts.export import describe, folder, graphs, replay
 from scripts.export.replay import Array, Pair, Runner

@@ -27,7 +27,8 @@ from data.segments import Block, Blocks, Segment
 from data.signaltrain import Recording
 from models.net import Net, render
 from models.tcn import TCN
-from scripts.benchmark_losses import line, number, peak_bytes, rule
+from scripts.benchmark.cells import line, number, rule
+from scripts.benchmark.memory import peak_bytes
 from scripts.scoring.rows import Score, score
 from scripts.scoring.scorer import SHORTEST
 
@@ -35,7 +36,7 @@ SAMPLE_RATE = 44_100  # Hz, of made-up audio
 CONVENTIONS = ("standard", "paper2020", "further")
 NETS = {"small": 8, "paper": 32}  # channels
 COLUMNS = ("network", "bare s", "with scoring s", "scoring costs", "quartiles")
-CONFIGS = Path(__file__).parent.parent / "configs" / "metrics"
+CONFIGS = Path(__file__).parents[2] / "configs" / "metrics"
 
 
 class MadeUp:

@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import os
 import platform
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,16 +24,18 @@ from torch import Tensor, nn
 
 from models.product import ProductTCN
 from models.tcn import TCN
-from scripts import step_count
-from scripts.benchmark_losses import line, median, number, peak_bytes, rule
-from scripts.plain_tcn import PlainTCN
+from scripts.benchmark import step_count
+from scripts.benchmark.cells import line, number, rule
+from scripts.benchmark.clock import median, milliseconds
+from scripts.benchmark.memory import peak_bytes
+from scripts.benchmark.plain_tcn import PlainTCN
 
 SAMPLE_RATE = 44_100  # Hz
 SAMPLES = 32_768  # of a crop
 CHANNELS = (32, 16, 8)  # the first is the paper's network
 BATCHES = {"cpu": 4, "cuda": 128}
 LOSSES = ("l1", "esr", "logcosh", "stft", "mrstft", "rrstft")
-CONFIGS = Path(__file__).parent.parent / "configs" / "loss"
+CONFIGS = Path(__file__).parents[2] / "configs" / "loss"
 MATRIX = {"cpu": 1536, "cuda": 8192}  # rows and columns of the products that show the limit of the arithmetic
 H200 = (790e12, 4.8e12)  # operations a second in dense bfloat16 products, as far as they are reached; bytes a second
 WANTED = 2340  # seconds of training audio a second: what the project aims at on an H200
@@ -131,19 +132,6 @@ def precision(variant: Variant, device: str) -> Any:
         enabled=True, benchmark=variant.benchmark, deterministic=False, allow_tf32=variant.tf32
     ):
         yield
-
-
-def milliseconds(work: Callable[[], object], device: str) -> float:
-    finish(device)
-    start = time.perf_counter()
-    work()
-    finish(device)
-    return 1e3 * (time.perf_counter() - start)
-
-
-def finish(device: str) -> None:
-    if device != "cpu":
-        torch.cuda.synchronize()
 
 
 @dataclass(frozen=True)
@@ -256,7 +244,7 @@ def notes(reached: Limits) -> str:
         "Forward, L1, backward, Adam; the variants in turn, medians; × as fast as the first, in brackets the quartiles "
         "of neighbours. MB: 10⁶ bytes of tensors alive at the peak beyond weights, optimizer and batch. Arithmetic: of "
         f"the convolutions, as a share of a matrix product's rate here ({products}). Memory traffic: what a step moves "
-        "at least (`scripts/step_count.py`), as a share of a copy's rate here "
+        "at least (`scripts/benchmark/step_count.py`), as a share of a copy's rate here "
         f"({reached.bytes / 1e9:,.0f} GB/s)."
     )
 

@@ -11,12 +11,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
-import importlib.util
-import json
 import os
 import platform
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,9 +23,12 @@ from types import ModuleType
 
 import torch
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
 
 import auraloss
+from scripts.benchmark.cells import line, number, rule
+from scripts.benchmark.clock import median, milliseconds
+from scripts.benchmark.memory import peak_bytes
+from scripts.benchmark.published import published_package
 
 SAMPLE_RATE = 44_100  # Hz
 LEVEL = 0.1  # RMS of the target, −20 dBFS
@@ -138,71 +138,10 @@ class Row:
         ]
 
 
-def median(values: Sequence[float]) -> float:
-    return float(torch.tensor(values, dtype=torch.float64).quantile(0.5))
-
-
-def number(value: float) -> str:
-    """Three digits or more, no exponent."""
-    places = sum(value < limit for limit in (100, 10, 1))
-    return f"{value:,.{places}f}"
-
-
-def published_package(folder: Path) -> ModuleType:
-    """The published package, under another name than ours.
-
-    Raises:
-        FileNotFoundError: if the folder holds none.
-    """
-    source = folder / "auraloss" / "__init__.py"
-    if not source.is_file():
-        raise FileNotFoundError(
-            f"{folder} holds no published auraloss: make test puts it there, or "
-            f"pip install --target {folder} --no-deps auraloss==0.4.0, or give its folder by --published."
-        )
-    spec = importlib.util.spec_from_file_location("auraloss_published", source)
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(f"{source} is no Python module.")
-    package = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = package  # its modules import each other relative to this name
-    spec.loader.exec_module(package)
-    return package
-
-
 def step(loss: Evaluate, input: Tensor, target: Tensor) -> None:
     """Forward and backward, as in a step of training."""
     input.grad = None
     loss(input, target).backward()
-
-
-def peak_bytes(work: Callable[[], object], device: str = "cpu") -> int:
-    """The most that `work` held in tensors at any moment, on top of what was there before.
-
-    On the CPU these are the allocations that the profiler records. The resident memory of a fresh process grows
-    by up to 1.5 times as much, because the C library keeps freed blocks.
-    """
-    gc.collect()
-    if device != "cpu":
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        work()
-        torch.cuda.synchronize()
-        return torch.cuda.max_memory_allocated() - before
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # or it prints that there is no GPU
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as recorded:
-        work()
-    with tempfile.TemporaryDirectory() as folder:
-        trace = Path(folder) / "trace.json"
-        recorded.export_chrome_trace(str(trace))
-        events = json.loads(trace.read_text())["traceEvents"]
-    changes = [event for event in events if event.get("name") == "[memory]"]
-    changes.sort(key=lambda event: event["ts"])
-    held = most = 0
-    for change in changes:
-        held += change["args"]["Bytes"]
-        most = max(most, held)
-    return most
 
 
 def measure(name: str, published: ModuleType, setting: Setting) -> Row:
@@ -229,17 +168,12 @@ def measure(name: str, published: ModuleType, setting: Setting) -> Row:
 
 def _milliseconds(losses: Sequence[Evaluate], input: Tensor, target: Tensor) -> float:
     """The mean over the losses."""
-    _finish(input)
-    start = time.perf_counter()
-    for loss in losses:
-        step(loss, input, target)
-    _finish(input)
-    return 1e3 * (time.perf_counter() - start) / len(losses)
 
+    def work() -> None:
+        for loss in losses:
+            step(loss, input, target)
 
-def _finish(signal: Tensor) -> None:
-    if signal.is_cuda:
-        torch.cuda.synchronize()
+    return milliseconds(work, input.device.type) / len(losses)
 
 
 def _megabytes(losses: Sequence[Evaluate], input: Tensor, target: Tensor) -> float:
@@ -277,14 +211,6 @@ def footnotes(names: Sequence[str]) -> list[str]:
     if ONLY_OURS & set(names):
         notes.append("scale-invariant: the published one fails for a batch of more than one.")
     return notes
-
-
-def line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def rule(columns: Sequence[str]) -> str:
-    return "|---|" + "---:|" * (len(columns) - 1)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ from torch import Tensor
 from models.net import Net
 from models.stream import Stream
 from models.tcn import TCN
-from scripts.benchmark_losses import line, rule
+from scripts.benchmark.cells import line, rule
 
 SAMPLE_RATE = 44_100  # Hz
 BLOCKS = (64, 128, 512, 2048, 16_384)  # samples

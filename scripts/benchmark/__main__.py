@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="options of the subject")
     chosen = parser.parse_args()
     # Imported once chosen: the losses need no package of the study.
-    importlib.import_module(f"scripts.benchmark_{chosen.subject}").main(chosen.arguments)
+    importlib.import_module(f"scripts.benchmark.{chosen.subject}").main(chosen.arguments)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from data.datamodule import AudioDataModule, EpochSampler
 from data.la2a import la2a
 from data.segments import Chunks, Segment
 from data.synthesis import programme
-from scripts.benchmark_losses import line, rule
+from scripts.benchmark.cells import line, rule
 
 SAMPLE_RATE = 44_100  # Hz
 CROP = 32_768  # samples

@@ -20,7 +20,7 @@ import torch
 
 from models.net import Net
 from models.tcn import TCN
-from scripts.benchmark_losses import line, number, rule
+from scripts.benchmark.cells import line, number, rule
 from scripts.export import graphs
 
 SAMPLE_RATE = 44_100  # Hz
