@@ -54,6 +54,14 @@ def test_evaluating_again_scores_nothing_and_gives_the_same_files(
     assert results(study) == first
 
 
+def test_a_run_of_before_the_metrics_moved_is_scored(evaluate: Entry, study: Path) -> None:
+    """The metrics that a run was validated with are not those it is scored with: they may lie where they like."""
+    with (study / "l1-seed1/config.yaml").open("a") as config:
+        config.write("metrics: {GR: {_target_: models.metrics.GainReductionError, sample_rate: 44100}}\n")
+    assert evaluate(f"runs={study}").code == 0
+    assert set(names(study / "results")) == {"unprocessed", "l1-seed1", "mrstft-seed1"}
+
+
 def test_one_more_run_is_scored_alone(
     evaluate: Entry, study: Path, data_root: Path, work: list[tuple[str, ...]]
 ) -> None:
