@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 @hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")
 def main(cfg: DictConfig) -> None:
     try:
-        from scripts.evaluation import evaluate  # takes seconds, which --help and --cfg need not wait for
+        from scripts.scoring.evaluation import evaluate  # takes seconds, which --help and --cfg need not wait for
 
         complete = evaluate(cfg)
     except (ValueError, OSError) as error:

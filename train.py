@@ -14,8 +14,8 @@ from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
-from scripts.processes import study_name
-from scripts.same_run import run_name
+from scripts.training.processes import study_name
+from scripts.training.run_name import run_name
 
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 OmegaConf.register_new_resolver("study_name", study_name, replace=True, use_cache=True)
@@ -24,7 +24,7 @@ OmegaConf.register_new_resolver("study_name", study_name, replace=True, use_cach
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
 def main(cfg: DictConfig) -> float | None:
     """Returns the best validation score, for sweepers that optimise."""
-    from scripts.training import train  # takes seconds, which --help and --cfg need not wait for
+    from scripts.training.train import train  # takes seconds, which --help and --cfg need not wait for
 
     try:
         return train(cfg, Path(HydraConfig.get().runtime.output_dir))

@@ -1,4 +1,4 @@
-"""What every network here is: `receptive_field` and `lookahead`, and the alignment that follows from them."""
+"""What every network here is: `receptive_field` and `lookahead`, the alignment that follows from them, running one."""
 
 from __future__ import annotations
 
@@ -71,6 +71,16 @@ class Net(nn.Module):
         return Steps(self, controls)
 
 
+class Unprocessed(Net):
+    """The network that does nothing: its score says what a trained one has to beat."""
+
+    receptive_field = 1
+    lookahead = 0
+
+    def forward(self, x: Tensor, controls: Tensor) -> Tensor:
+        return x
+
+
 class Steps:
     """A network on its way through a signal: `Net.step` with a memory of its own, and controls that may change.
 
@@ -101,3 +111,18 @@ class Steps:
         output, state = self.net.step(block, self.state, self.controls)
         self.state = tuple(part.clone() for part in state)  # a view would keep the whole block
         return output
+
+
+@torch.inference_mode()
+def render(
+    net: Net, segment: tuple[Tensor, Tensor, Tensor], device: torch.device | str = "cpu"
+) -> tuple[Tensor, Tensor]:
+    """The network's output for one segment (input, target, controls), and the samples of the target that belong to it.
+
+    Shape:
+        input and target ``(channels, T)``, controls ``(controls,)`` → twice
+        ``(1, channels, T − receptive_field + 1)``.
+    """
+    input, target, controls = segment
+    output = net(input[None].to(device), controls[None].to(device))
+    return output.float(), net.align(target[None]).to(device)

@@ -6,7 +6,7 @@
     checkpoints/whole.ckpt  those after the last whole epoch, if the training ended within one
     metrics.csv             one row an epoch
     status.json             running, interrupted, failed or finished; versions; duration; fingerprints of data; score
-    scores/                 what evaluate.py has scored already (`models.score_cache`)
+    scores/                 what evaluate.py has scored already (`scripts.scoring.cache`)
 
 A run is data, not code. Reading one, also a stranger's, imports nothing but the modules of this package, constructs
 nothing but a network from plain numbers, and reads tensors with ``weights_only=True``.

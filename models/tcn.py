@@ -94,6 +94,13 @@ class FiLM(nn.Module):
         scale, shift = self.modulation(condition).chunk(2, dim=1)
         return scale, shift
 
+    def gain_and_shift(self, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """What batch norm and modulation do together, in evaluation: ``gain · x + shift``, each ``(B, channels)``."""
+        norm: Any = self.norm
+        gain = torch.rsqrt(norm.running_var + norm.eps)
+        scale, shift = self.scale_and_shift(condition)
+        return gain * scale, shift - norm.running_mean * gain * scale
+
     @torch.no_grad()
     def observe(self, mean: Tensor, variance: Tensor, number: int) -> None:
         """Takes the moments of a batch into the running ones, as batch norm does: the variance as an unbiased one."""

@@ -11,7 +11,7 @@ their new values over the next block, or its first 1,024 samples: a step in the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,9 +19,6 @@ from torch.nn import functional as F
 
 from models.line import Line
 from models.net import Steps
-
-if TYPE_CHECKING:
-    from models.tcn import TCN, FiLM
 
 ROWS = 4096
 """Rows that pass all layers at once: what one layer leaves is still in the cache when the next one needs it."""
@@ -48,11 +45,11 @@ class TCNSteps(Steps):
     """See `Steps`. What the weights amount to is computed here, what the controls amount to when they change.
 
     Args:
-        net: in evaluation mode.
+        net: a `TCN` in evaluation mode.
         controls: ``(B, controls)``.
     """
 
-    def __init__(self, net: TCN, controls: Tensor) -> None:
+    def __init__(self, net: Any, controls: Tensor) -> None:
         self.net: Any = net
         rows = ROWS if controls.device.type == "cpu" else 8 * ROWS  # there, few and large products are faster
         self.longest = max(1, rows // len(controls))
@@ -92,7 +89,7 @@ class TCNSteps(Steps):
     def _films(self, controls: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Gain and shift of each layer."""
         condition = self._condition(controls)
-        return [gain_and_shift(layer.block.film, condition) for layer in self.layers]
+        return [layer.block.film.gain_and_shift(condition) for layer in self.layers]
 
     def _condition(self, controls: Tensor) -> Tensor:
         return controls if self.net.conditioning is None else self.net.conditioning(controls)
@@ -144,15 +141,3 @@ class TCNSteps(Steps):
         ]
         self.before = None
         return moving
-
-
-def gain_and_shift(film: FiLM, condition: Tensor) -> tuple[Tensor, Tensor]:
-    """What batch norm and FiLM do together, in evaluation: ``gain · x + shift``, each ``(B, channels)``."""
-    norm: Any = film.norm
-    gain = torch.rsqrt(norm.running_var + norm.eps)
-    shift = -norm.running_mean * gain
-    if film.modulation is None:
-        gain, shift = gain * norm.weight, shift * norm.weight + norm.bias
-        return gain.expand(len(condition), -1), shift.expand(len(condition), -1)
-    scale, offset = film.modulation(condition).chunk(2, dim=1)
-    return gain * scale, shift * scale + offset

@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from data import audio, audio_blocks, wav_metadata
+from data.levels import Levels
 from data.resample import Resampler
 from models import run
 from models.net import Net
 from models.run import RunError
 from models.stream import Stream
-from scripts.levels import Levels
 
 BLOCK = 2**16  # samples read at once
 MODES = ("compress", "limit")  # the LA-2A's switch, 0 and 1

@@ -19,9 +19,9 @@ from typing import Any
 import torch
 
 from models import run
-from scripts import scores, table
-from scripts.scores import Evaluation
-from scripts.table import figure
+from scripts.results import scores, table
+from scripts.results.scores import Evaluation
+from scripts.results.table import figure
 
 KEPT = Path(__file__).parents[1] / "models" / "trained"
 METRICS = ("ESR", "MR")  # of the convention `standard`

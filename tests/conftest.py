@@ -5,7 +5,6 @@ Nothing is read from or written to the user's own folders.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import runpy
@@ -21,6 +20,7 @@ import pytest
 import torch
 
 from data import embedded
+from scripts.benchmark.published import published_package
 from tests import scored_runs
 
 ROOT = Path(__file__).parent.parent
@@ -81,16 +81,11 @@ def tiny_root(tmp_path_factory: pytest.TempPathFactory, _own_folders: None) -> P
 @pytest.fixture(scope="session")
 def published() -> ModuleType:
     """The published package, version 0.4.0, under another name than ours; the Makefile puts it beside .venv's own."""
-    folder = Path(os.environ.get("AURALOSS_PUBLISHED", Path(sys.prefix) / "published")) / "auraloss"
-    if not folder.is_dir():
-        pytest.skip(f"{folder.parent} holds no auraloss 0.4.0: make test puts it there")
-    spec = importlib.util.spec_from_file_location("published_auraloss", folder / "__init__.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    folder = Path(os.environ.get("AURALOSS_PUBLISHED", Path(sys.prefix) / "published"))
+    try:
+        return published_package(folder)
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
 
 
 Entry = Callable[..., Result]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import hilbert
 
-from scripts.devices import Device
+from scripts.measure.devices import Device
 
 Array = NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from scripts import scores
-from scripts.scores import Evaluation
+from scripts.results import scores
+from scripts.results.scores import Evaluation
 
 LOSSES = {"L1": "l1", "ESR": "esr", "Logcosh": "logcosh", "STFT": "stft", "MR": "mrstft", "RR": "rrstft"}
 METRICS: dict[str, dict[str, Any]] = {

@@ -13,9 +13,12 @@ import torch
 
 import auraloss
 from models import run
-from scripts import benchmark_evaluate, benchmark_live, benchmark_losses, benchmark_stream
-from scripts.benchmark_losses import CASES, COLUMNS, ONLY_OURS, Row, Setting, measure, number, peak_bytes, step
-from scripts.benchmark_stream import multiplications
+from scripts.benchmark import evaluate, live, losses, stream
+from scripts.benchmark.cells import number
+from scripts.benchmark.losses import CASES, COLUMNS, ONLY_OURS, Row, Setting, measure, step
+from scripts.benchmark.memory import peak_bytes
+from scripts.benchmark.published import published_package
+from scripts.benchmark.stream import multiplications
 from tests import export_runs
 from tests.conftest import Entry
 
@@ -40,7 +43,7 @@ def tables(out: str) -> list[list[list[str]]]:
 def test_the_table_has_a_heading_and_a_row_for_each_loss_asked_for(
     folder: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    benchmark_losses.main([*QUICK, "--published", folder, "--only", "ESR", "STFT", "scale-invariant"])
+    losses.main([*QUICK, "--published", folder, "--only", "ESR", "STFT", "scale-invariant"])
     out = capsys.readouterr().out
     assert f"torch {torch.__version__}, 2 × 40,000 samples, float32" in out.splitlines()[0]
     (header, rule, *rows), *others = tables(out)
@@ -61,7 +64,7 @@ def test_the_table_has_a_heading_and_a_row_for_each_loss_asked_for(
 def test_relative_costs_are_those_of_l1_even_if_it_was_not_asked_for(
     folder: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    benchmark_losses.main([*QUICK, "--published", folder, "--only", "DC", "--relative"])
+    losses.main([*QUICK, "--published", folder, "--only", "DC", "--relative"])
     absolute, relative = tables(capsys.readouterr().out)
     assert [row[0] for row in relative[2:]] == ["L1", "DC"]
     assert relative[2][1] == "1.00"
@@ -141,7 +144,9 @@ def test_memory_equals_the_peak_of_resident_memory_where_the_c_library_keeps_non
     program = f"""
 from pathlib import Path
 import torch
-from scripts.benchmark_losses import Setting, CASES, peak_bytes, published_package, step
+from scripts.benchmark.losses import Setting, CASES, step
+from scripts.benchmark.memory import peak_bytes
+from scripts.benchmark.published import published_package
 torch.set_num_threads(1)
 (loss,) = CASES["MR"](published_package(Path({folder!r})), 65536)
 input, target = Setting(4, 65536, 1, 0).signals(1)
@@ -169,7 +174,7 @@ def test_a_missing_published_package_is_an_error_with_the_remedy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        benchmark_losses.main(["--published", str(tmp_path / "none")])
+        losses.main(["--published", str(tmp_path / "none")])
     assert ended.value.code == 2
     error = capsys.readouterr().err
     assert "make test" in error
@@ -181,12 +186,12 @@ def test_a_missing_published_package_is_an_error_with_the_remedy(
 def test_what_cannot_be_measured_is_refused(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit) as ended:
-        benchmark_losses.main(arguments)
+        losses.main(arguments)
     assert ended.value.code == 2
 
 
 def test_the_published_package_does_not_shadow_ours(folder: str) -> None:
-    package = benchmark_losses.published_package(Path(folder))
+    package = published_package(Path(folder))
     assert isinstance(package, types.ModuleType)
     assert sys.modules["auraloss"] is auraloss
     assert package.freq.STFTLoss is not auraloss.freq.STFTLoss
@@ -205,7 +210,7 @@ def test_the_published_package_does_not_shadow_ours(folder: str) -> None:
     ],
 )
 def test_the_command_line_knows_all_subjects(subject: str, option: str, entry: Entry) -> None:
-    result = entry("scripts/benchmark.py", subject, "--help")
+    result = entry("scripts/benchmark/__main__.py", subject, "--help")
     assert result.code == 0
     assert f"python -m scripts.benchmark {subject}" in result.out
     assert option in result.out
@@ -213,13 +218,11 @@ def test_the_command_line_knows_all_subjects(subject: str, option: str, entry: E
 
 @pytest.mark.slow
 def test_the_cost_of_scoring_is_told_with_its_memory(capsys: pytest.CaptureFixture[str]) -> None:
-    benchmark_evaluate.main(
-        ["--blocks", "1", "--repeats", "1", "--models", "2", "--length", "65536", "--only", "small"]
-    )
+    evaluate.main(["--blocks", "1", "--repeats", "1", "--models", "2", "--length", "65536", "--only", "small"])
     out = capsys.readouterr().out
     assert f"torch {torch.__version__}, 1 block of 65,536 samples, 2 models scored at once" in out.splitlines()[0]
     (header, _, row), (_, _, *memory) = tables(out)
-    assert tuple(header) == benchmark_evaluate.COLUMNS
+    assert tuple(header) == evaluate.COLUMNS
     bare, scored = float(row[1]), float(row[2])
     assert row[0].startswith("small")
     assert (
@@ -230,16 +233,16 @@ def test_the_cost_of_scoring_is_told_with_its_memory(capsys: pytest.CaptureFixtu
 
 @pytest.mark.slow
 def test_memory_of_scoring_does_not_grow_with_the_recording() -> None:
-    short, long = (benchmark_evaluate.peak_megabytes(blocks, 65_536, 1) for blocks in (2, 8))
+    short, long = (evaluate.peak_megabytes(blocks, 65_536, 1) for blocks in (2, 8))
     assert long == pytest.approx(short, rel=0.05)
 
 
 def test_a_row_of_the_stream_follows_from_the_times_of_its_blocks() -> None:
-    net = benchmark_stream.network(32, causal=False)
+    net = stream.network(32, causal=False)
     # Counted on paper: convolutions 15·(1·32 + 9·32·32), residuals 10·32, mixing 32.
-    assert benchmark_stream.multiplications(net) == 15 * (32 + 9 * 1024) + 320 + 32
+    assert stream.multiplications(net) == 15 * (32 + 9 * 1024) + 320 + 32
     times = {"stream": [0.004, 0.005, 0.020], "step": [0.01] * 3, "again": [0.1] * 3}
-    row = benchmark_stream.row("x", net, 441, times, best=441 * 139_072 / 0.0025)
+    row = stream.row("x", net, 441, times, best=441 * 139_072 / 0.0025)
     assert row[:4] == ["x", "441", "2.00", "50 %"]
     assert row[4].split(" of ")[1] == "10.00 ms"
     assert float(row[4].split()[0]) == pytest.approx(20, abs=0.1)
@@ -247,11 +250,11 @@ def test_a_row_of_the_stream_follows_from_the_times_of_its_blocks() -> None:
 
 
 def test_the_table_of_the_stream_has_both_networks(capsys: pytest.CaptureFixture[str]) -> None:
-    benchmark_stream.main(["--channels", "2", "--blocks", "16", "2000", "--seconds", "0.01"])
+    stream.main(["--channels", "2", "--blocks", "16", "2000", "--seconds", "0.01"])
     out = capsys.readouterr().out
     assert f"1 thread, torch {torch.__version__}" in out.splitlines()[0]
     ((header, _, *rows),) = tables(out)
-    assert tuple(header) == benchmark_stream.COLUMNS
+    assert tuple(header) == stream.COLUMNS
     assert [row[:2] for row in rows] == [
         [f"{name}, 2 channels", length] for name in ("centred", "causal") for length in ("16", "2,000")
     ]
@@ -260,8 +263,8 @@ def test_the_table_of_the_stream_has_both_networks(capsys: pytest.CaptureFixture
 def test_the_benchmark_of_live_networks_has_a_row_for_each_run(tmp_path: Path) -> None:
     folder = export_runs.make(tmp_path / "run", export_runs.SMALL)
     (folder / "card.md").write_text("| setting | ESR | MR |\n| all | 0.0123 | 0.456 |\n")
-    found = benchmark_live.row(folder, repeats=2)
-    assert len(found) == len(benchmark_live.COLUMNS)
+    found = live.row(folder, repeats=2)
+    assert len(found) == len(live.COLUMNS)
     net = run.load_net(folder)
     assert found[:3] == ["run", f"{multiplications(net):,}", f"{1000 * net.lookahead / 44_100:.0f} ms"]
     assert all(float(speed.replace(",", "")) > 0 for speed in found[3:7])

@@ -11,10 +11,10 @@ import torch
 
 from models.product import ProductTCN
 from models.tcn import TCN
-from scripts import benchmark_train
-from scripts.benchmark_train import AGAINST_PLAIN, COLUMNS, COMPILED, LOSSES, SWITCHES, Limits, Setting, Step, measure
-from scripts.plain_tcn import PlainTCN
-from scripts.step_count import Count, training_step
+from scripts.benchmark import train
+from scripts.benchmark.plain_tcn import PlainTCN
+from scripts.benchmark.step_count import Count, training_step
+from scripts.benchmark.train import AGAINST_PLAIN, COLUMNS, COMPILED, LOSSES, SWITCHES, Limits, Setting, Step, measure
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -58,8 +58,8 @@ def test_the_papers_network_is_counted() -> None:
     count = training_step(TCN(), 32_768)
     assert count.operations == 2 * 960 * 32_754 + 3 * 30_720 * 266_422 + 3 * 64 * 18_446
     assert count.operations / 1e9 == pytest.approx(24.6, abs=0.05)  # a crop
-    assert "78 TFLOP/s" in benchmark_train.wanted(count)
-    assert "10 % and 20 %" in benchmark_train.wanted(count)
+    assert "78 TFLOP/s" in train.wanted(count)
+    assert "10 % and 20 %" in train.wanted(count)
 
 
 def test_the_least_times_follow_from_the_rates() -> None:
@@ -109,7 +109,7 @@ def test_every_switch_has_a_row_of_its_own(switch: str) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_command_prints_both_tables(capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--batch", "1", "--samples", "16384", "--channels", "2", "--repeats", "1", "--threads", "1"]
-    benchmark_train.main([*options, "--switches", "--compiled", "--backend", "eager", "--losses"])
+    train.main([*options, "--switches", "--compiled", "--backend", "eager", "--losses"])
     out = capsys.readouterr().out
     first, second = re.findall(r"(?:^\|.*\|\n)+", out, re.MULTILINE)
     assert [cell.strip() for cell in first.splitlines()[0].strip("|").split("|")] == list(COLUMNS)
@@ -123,5 +123,5 @@ def test_the_command_prints_both_tables(capsys: pytest.CaptureFixture[str]) -> N
 def test_what_cannot_be_measured_is_refused(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit) as ended:
-        benchmark_train.main(arguments)
+        train.main(arguments)
     assert ended.value.code == 2

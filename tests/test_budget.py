@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from models import run
-from scripts import budget
+from scripts.training import budget
 from tests.conftest import Entry
 
 

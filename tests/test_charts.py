@@ -14,11 +14,11 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from data.signaltrain import Recording
-from scripts import scores
 from scripts.report import by_setting, charts, colours, device_charts, learning, traces
 from scripts.report.charts import Canvas
 from scripts.report.colours import ANCHOR, BACKGROUNDS, FURTHER, INPUT, LOSSES, TARGET, Look
 from scripts.report.passages import Passage, Place
+from scripts.results import scores
 from tests import made_scores
 
 EVERY = {**LOSSES, **{f"further {n}": c for n, c in enumerate(FURTHER)}} | {

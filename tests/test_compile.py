@@ -107,7 +107,7 @@ def test_a_network_that_cannot_be_compiled_is_told_with_the_remedy(
         return self.mix(x)
 
     monkeypatch.setattr(TCN, "forward", broken)
-    monkeypatch.setattr("scripts.training.check_memory", lambda *_: None)
+    monkeypatch.setattr("scripts.training.train.check_memory", lambda *_: None)
     result = train("name=a", "compile.backend=eager")
     assert result.code == 1
     assert "compile.backend=null" in result.err

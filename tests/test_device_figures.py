@@ -13,9 +13,19 @@ import numpy as np
 import pytest
 from devices_under_test import identity, slow_compressor
 
-from scripts import device_figures
-from scripts.device_figures import LEVELS_DB, Behaviour, Figures, behaviour, beside, figures, medians, table
-from scripts.devices import Device, Setting
+from scripts.measure import __main__
+from scripts.measure.devices import Device, Setting
+from scripts.measure.figures import (
+    LEVELS_DB,
+    Behaviour,
+    Figures,
+    behaviour,
+    beside,
+    figures,
+    medians,
+    settings_of_run,
+    table,
+)
 from tests import scored_runs
 
 RATE = 44_100
@@ -101,10 +111,10 @@ def study(tmp_path_factory: pytest.TempPathFactory, tiny_root: Path) -> Path:
 
 
 def test_the_command_prints_each_setting_and_the_medians(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    device_figures.main(["--run", str(study / "l1-seed1")])
+    __main__.main(["--run", str(study / "l1-seed1")])
     first, *settings, last, knob, of_device = capsys.readouterr().out.splitlines()
     assert first == str(study / "l1-seed1")
-    found, _ = device_figures.settings_of_run(study / "l1-seed1")
+    found, _ = settings_of_run(study / "l1-seed1")
     assert [line.split()[:2] for line in settings] == [
         ["Limit" if switch else "Compress", f"{peak_reduction:g}"] for switch, peak_reduction in found
     ]
@@ -116,9 +126,9 @@ def test_the_command_prints_each_setting_and_the_medians(study: Path, capsys: py
 def test_a_run_of_another_device_is_refused(tmp_path: Path, data_root: Path) -> None:
     scored_runs.make_run(tmp_path / "l1-seed1", data_root, 1)
     with pytest.raises(SystemExit, match=r"Error: .*limiter is not the embedded data set"):
-        device_figures.main(["--run", str(tmp_path / "l1-seed1")])
+        __main__.main(["--run", str(tmp_path / "l1-seed1")])
     shutil.rmtree(tmp_path / "l1-seed1/checkpoints")
     with pytest.raises(SystemExit, match=r"Error: .*best\.ckpt: missing"):
-        device_figures.main(["--run", str(tmp_path / "l1-seed1")])
+        __main__.main(["--run", str(tmp_path / "l1-seed1")])
     with pytest.raises(SystemExit, match=r"Error: .*cannot be read"):
-        device_figures.main(["--run", str(tmp_path / "gone")])
+        __main__.main(["--run", str(tmp_path / "gone")])

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from models.tcn import TCN
-from scripts.device_figures import LEVELS_DB, Behaviour, Figures, beside
-from scripts.knob_sweep import KnobSweep
+from scripts.measure.figures import LEVELS_DB, Behaviour, Figures, beside
+from scripts.measure.knob_sweep import KnobSweep
 from scripts.report import device_table
 from scripts.report.device_table import Compared, compare, files, sheet
 

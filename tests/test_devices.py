@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from data.la2a import la2a
-from models.scoring import Unprocessed
+from models.net import Unprocessed
 from models.tcn import TCN
-from scripts.devices import la2a_at, network_at, network_device, run
+from scripts.measure.devices import la2a_at, network_at, network_device, run
 
 BLOCK = 2**15  # samples; more than a stream treats at once
 NOISE = 0.1 * np.random.default_rng(0).standard_normal(2 * BLOCK + 1234)

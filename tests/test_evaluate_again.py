@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from models import run
-from scripts import score_runs
+from scripts.scoring import scorer
 from tests.conftest import ROOT, Entry
 from tests.scored_runs import LIGHT, MODEL, make_run, names, of, read, save_net
 
@@ -25,13 +25,13 @@ from tests.scored_runs import LIGHT, MODEL, make_run, names, of, read, save_net
 def work(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """For each network that is scored its metrics, as long as somebody clears it between evaluations."""
     done: list[tuple[str, ...]] = []
-    score = score_runs.Bench.score
+    score = scorer.Bench.score
 
-    def counted(bench: score_runs.Bench, jobs: list[score_runs.Job]) -> None:
+    def counted(bench: scorer.Bench, jobs: list[scorer.Job]) -> None:
         done.extend(tuple(map(".".join, job.missing)) for job in jobs)
         score(bench, jobs)
 
-    monkeypatch.setattr(score_runs.Bench, "score", counted)
+    monkeypatch.setattr(scorer.Bench, "score", counted)
     return done
 
 
@@ -52,6 +52,14 @@ def test_evaluating_again_scores_nothing_and_gives_the_same_files(
     assert again.code == 0, again.err
     assert work == []
     assert results(study) == first
+
+
+def test_a_run_of_before_the_metrics_moved_is_scored(evaluate: Entry, study: Path) -> None:
+    """The metrics that a run was validated with are not those it is scored with: they may lie where they like."""
+    with (study / "l1-seed1/config.yaml").open("a") as config:
+        config.write("metrics: {GR: {_target_: models.metrics.GainReductionError, sample_rate: 44100}}\n")
+    assert evaluate(f"runs={study}").code == 0
+    assert set(names(study / "results")) == {"unprocessed", "l1-seed1", "mrstft-seed1"}
 
 
 def test_one_more_run_is_scored_alone(
@@ -99,7 +107,8 @@ def test_a_metric_whose_function_is_edited_is_scored_anew(
     text = "from auraloss.time import MSELoss\n\n\ndef mse(sample_rate):\n    return MSELoss()\n"
     file.write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    own = "+conventions.own.MSE={_target_: models.metrics.AtRate, make: {_target_: own_metrics.mse, _partial_: true}}"
+    made = "{_target_: own_metrics.mse, _partial_: true}"
+    own = f"+conventions.own.MSE={{_target_: scripts.scoring.metrics.AtRate, make: {made}}}"
     assert evaluate(f"runs={study}", own).code == 0
     work.clear()
     assert evaluate(f"runs={study}", own).code == 0
@@ -174,7 +183,7 @@ def test_scores_of_other_code_are_not_taken(
     evaluate: Entry, study: Path, work: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert evaluate(f"runs={study}").code == 0
-    monkeypatch.setattr(score_runs, "version", lambda library: f"{library} 99")
+    monkeypatch.setattr(scorer, "version", lambda library: f"{library} 99")
     work.clear()
     assert evaluate(f"runs={study}").code == 0
     assert len(work) == 3
@@ -191,16 +200,22 @@ def test_the_version_of_the_code_changes_with_each_file_on_which_a_score_depends
         return read_bytes(self)
 
     monkeypatch.setattr(Path, "read_bytes", read)
-    now = score_runs.code_version()
+    now = scorer.code_version()
     monkeypatch.undo()
-    assert score_runs.code_version() == now
-    assert {"auraloss/time.py", "auraloss/stft.py", "models/scoring.py", "models/tcn.py", "models/conv.py"} <= seen
-    assert {"data/segments.py", "data/audio.py", "scripts/score_runs.py"} <= seen
+    assert scorer.code_version() == now
+    assert {
+        "auraloss/time.py",
+        "auraloss/stft.py",
+        "scripts/scoring/rows.py",
+        "models/tcn.py",
+        "models/conv.py",
+    } <= seen
+    assert {"data/segments.py", "data/audio.py", "scripts/scoring/scorer.py"} <= seen
     assert not {"models/callbacks.py", "models/run.py"} & seen
     for changed in sorted(seen):
         edited = ROOT / changed
         monkeypatch.setattr(Path, "read_bytes", lambda self, e=edited: read_bytes(self) + b"#" * (self == e))
-        assert score_runs.code_version() != now, changed
+        assert scorer.code_version() != now, changed
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", None])
@@ -235,7 +250,7 @@ def test_a_run_that_cannot_be_written_to_is_scored_all_the_same(
 def test_ctrl_c_keeps_the_runs_scored_so_far(
     evaluate: Entry, study: Path, work: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    render, segments = score_runs.render, []
+    render, segments = scorer.render, []
 
     def interrupted(*arguments: Any) -> Any:
         segments.append(arguments)
@@ -244,7 +259,7 @@ def test_ctrl_c_keeps_the_runs_scored_so_far(
         return render(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(score_runs, "render", interrupted)
+        patch.setattr(scorer, "render", interrupted)
         result = evaluate(f"runs={study}")
     assert result.code == 130
     assert "the same command continues" in result.out

@@ -14,10 +14,10 @@ import torch
 from data import signaltrain
 from data.fingerprint import fingerprint
 from models import run
-from models.score_cache import Scored
 from models.tcn import TCN
-from scripts import score_runs
-from scripts.score_runs import Bench, Job, complete
+from scripts.scoring import scorer
+from scripts.scoring.cache import Scored
+from scripts.scoring.scorer import Bench, Job, complete
 from tests.conftest import Entry, Result
 from tests.scored_runs import FRAMES, MODEL, info, make_run, names, of, read
 
@@ -273,7 +273,7 @@ def test_a_failure_while_scoring_one_run(
     error: Exception, evaluate: Entry, study: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_run(study / "esr-seed1", data_root, 3)
-    render, seen = score_runs.render, []
+    render, seen = scorer.render, []
 
     def fails(net: torch.nn.Module, *arguments: Any) -> Any:
         if isinstance(net, TCN):
@@ -282,7 +282,7 @@ def test_a_failure_while_scoring_one_run(
             raise error
         return render(net, *arguments)
 
-    monkeypatch.setattr(score_runs, "render", fails)
+    monkeypatch.setattr(scorer, "render", fails)
     assert left_out(evaluate(f"runs={study}"), study, "esr-seed1") == str(error)
     monkeypatch.undo()
     result = evaluate(f"runs={study}")  # and the next evaluation makes up for it

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scripts.candidates import Candidate, labels, repeated
+from scripts.scoring.candidates import Candidate, labels, repeated
 
 CONFIG: dict[str, Any] = {
     "model": {"channels": 8},

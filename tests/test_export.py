@@ -22,8 +22,9 @@ from torch.nn import functional as F
 
 from data import audio
 from models import run
+from models.digest import digest_weights
 from models.net import Net
-from scripts import benchmark_export
+from scripts.benchmark import export as benchmark_export
 from scripts.export import __main__ as command
 from scripts.export import describe, folder, graphs, replay
 from scripts.export.replay import Array, Pair, Runner
@@ -298,7 +299,7 @@ def test_controls_are_those_that_the_data_set_declares(target: str | None, count
 def test_scores_are_those_of_this_checkpoint(tmp_path: Path) -> None:
     folder_ = export_runs.make(tmp_path / "study" / "l1-seed1")
     assert describe.scores_of(folder_, "best") is None
-    weights = describe.candidates.candidate(folder_, "best", source_needed=False).weights
+    weights = digest_weights(folder_, "best", run.read_config(folder_).get("model"))
     rows = [
         made_scores.row("l1", "ESR", 0.25, segment=0, samples=100),
         made_scores.row("l1", "ESR", 1.0, segment=1, samples=300),

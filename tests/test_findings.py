@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts import findings, table
-from scripts.findings import Finding
-from scripts.scores import Evaluation
-from scripts.table import Cell, Column, Table
+from scripts.results import findings, legend, table
+from scripts.results.findings import Finding
+from scripts.results.scores import Evaluation
+from scripts.results.table import Cell, Column, Table
 from tests import made_scores
 from tests.made_scores import Row, row
 
@@ -135,7 +135,7 @@ def test_the_answer_counts_columns(given: list[Finding], said: str) -> None:
 
 
 def test_small_p_are_printed_as_bounds() -> None:
-    assert [findings.probability(p) for p in (0.0004, 0.001, 0.0234, 0.5, 1.0)] == [
+    assert [legend.probability(p) for p in (0.0004, 0.001, 0.0234, 0.5, 1.0)] == [
         "p < 0.001",
         "p = 0.001",
         "p = 0.023",

@@ -1,11 +1,12 @@
-"""Who may import whom: the three packages stand alone, heavy libraries stay where they are needed."""
+"""Who may import whom: the three packages stand alone, each room of scripts/ knows a few others, heavy libraries stay
+where they are needed, and nothing goes round in a circle."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,6 @@ ALLOWED = {
 FURTHER = {
     "models/system.py": {"pytorch_lightning"},
     "models/callbacks.py": {"pytorch_lightning", "tqdm", "matplotlib"},
-    "models/metrics.py": {"pyloudnorm"},
     "models/compiled.py": {"numpy"},
     "models/gpu.py": {"triton"},
     "models/gpu_kernels.py": {"triton"},
@@ -34,6 +34,31 @@ FURTHER = {
     "data/resample.py": {"soxr"},
 }
 INSIDE_FUNCTIONS = {"auraloss": {"matplotlib"}, "models": {"matplotlib"}, "data": {"torchaudio"}}
+
+# Which rooms the files of a room may import: a room is a folder, or a file that stands alone.
+BASE = {"auraloss", "models", "data"}
+ROOMS: dict[str, set[str]] = {
+    "auraloss": set(),
+    "models": set(),
+    "data": set(),
+    "scripts": set(),  # its __init__.py
+    "scripts.training": {"models", "data"},
+    "scripts.results": {"data"},
+    "scripts.measure": {"models", "data"},
+    "scripts.report": {"models", "data", "scripts.results", "scripts.measure"},
+    "scripts.export": {"models", "data", "scripts.results"},
+    "scripts.scoring": {*BASE, "scripts.results", "scripts.report"},
+    "scripts.benchmark": {*BASE, "scripts.scoring", "scripts.export"},
+    "scripts.render": {"models", "data"},
+    "scripts.make_dataset": {"data"},
+    "scripts.check_dataset": {"data"},
+    "scripts.reactions": {"auraloss", "data"},
+    "scripts.trained": {"models", "scripts.results"},
+    "scripts.sweep": set(),
+    "scripts.gpu_study": set(),
+    "train": {"scripts.training"},
+    "evaluate": {"scripts.scoring"},
+}
 FILES = sorted(file for package in ALLOWED for file in (ROOT / package).rglob("*.py"))
 
 
@@ -46,6 +71,93 @@ def imports(tree: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
             assert node.level == 0, f"line {node.lineno}: a relative import hides what is imported"
             yield str(node.module).split(".")[0], inside
         yield from imports(node, inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
+
+
+def modules(root: Path) -> dict[str, Path]:
+    """The files of the project by the names under which they are imported."""
+    files = [*root.glob("*.py"), *(file for package in (*BASE, "scripts") for file in (root / package).rglob("*.py"))]
+    return {".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+
+
+def arrows(root: Path) -> dict[str, set[str]]:
+    """Which files of the project each of them imports, wherever in the file."""
+    known = modules(root)
+    found: dict[str, set[str]] = {name: set() for name in known}
+    for name, file in known.items():
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                targets = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{file}, line {node.lineno}: a relative import hides what is imported"
+                module = str(node.module)
+                inner = (f"{module}.{alias.name}" for alias in node.names)
+                targets = [target if target in known else module for target in inner]
+            else:
+                continue
+            found[name] |= {target for target in targets if target in known}
+    return found
+
+
+def room(module: str) -> str:
+    """The room of a file: a package, a folder of scripts/, or a file that stands alone."""
+    parts = module.split(".")
+    return ".".join(parts[:2] if parts[0] == "scripts" else parts[:1])
+
+
+def between_rooms(files: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for name, targets in files.items():
+        found.setdefault(room(name), set()).update({room(target) for target in targets} - {room(name)})
+    return found
+
+
+def circle(found: Mapping[str, set[str]]) -> list[str]:
+    """A way from a name to itself again; empty if there is none."""
+    left = dict(found)
+    while ends := [name for name, targets in left.items() if not targets & left.keys()]:
+        for name in ends:
+            del left[name]
+    way = sorted(left)[:1]
+    while way and way.count(way[-1]) < 2:
+        way.append(min(left[way[-1]] & left.keys()))
+    return way[way.index(way[-1]) :] if way else []
+
+
+@pytest.mark.parametrize("name", sorted({room(module) for module in modules(ROOT)}))
+def test_a_room_imports_only_those_that_it_may(name: str) -> None:
+    assert name in ROOMS, f"{name} is a new room: say in ROOMS whom it may import, or move it into one"
+    further = between_rooms(arrows(ROOT))[name] - ROOMS[name]
+    assert not further, f"{name} imports {', '.join(sorted(further))}"
+
+
+def test_the_rooms_are_there() -> None:
+    assert {room(module) for module in modules(ROOT)} == ROOMS.keys()
+
+
+def test_nothing_is_imported_in_a_circle() -> None:
+    assert circle(arrows(ROOT)) == []
+    assert circle(between_rooms(arrows(ROOT))) == []
+    assert circle(ROOMS) == []  # nor may it ever be
+
+
+def test_a_circle_is_found(tmp_path: Path) -> None:
+    for package in (*BASE, "scripts/results"):
+        (tmp_path / package).mkdir(parents=True)
+    (tmp_path / "scripts/results/__init__.py").touch()
+    (tmp_path / "scripts/results/a.py").write_text("from scripts.results import b, c\n")
+    (tmp_path / "scripts/results/b.py").write_text("def f():\n    import data.d\n")
+    (tmp_path / "scripts/results/c.py").write_text("import torch\n")
+    (tmp_path / "data/d.py").write_text("from scripts.results import name\nfrom os import path\n")
+    assert circle(arrows(tmp_path)) == []
+    assert circle(between_rooms(arrows(tmp_path))) == ["data", "scripts.results", "data"]
+    (tmp_path / "data/d.py").write_text("if True:\n    from scripts.results.a import name\n")
+    assert arrows(tmp_path)["scripts.results.a"] == {"scripts.results.b", "scripts.results.c"}
+    assert circle(arrows(tmp_path)) == ["data.d", "scripts.results.a", "scripts.results.b", "data.d"]
+
+
+def test_the_room_of_a_file() -> None:
+    assert room("scripts.results.table") == room("scripts.results") == "scripts.results"
+    assert [room(name) for name in ("scripts.render", "models.net", "train")] == ["scripts.render", "models", "train"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())

@@ -12,8 +12,7 @@ from torch import Tensor
 from data import audio
 from data.la2a import la2a
 from data.signaltrain import Recording
-from models.net import Net
-from models.scoring import Unprocessed
+from models.net import Net, Unprocessed
 from scripts.report import colours, passages, traces
 from scripts.report.inner_gain import add, gain_of, la2a_reduction
 from scripts.report.passages import Passage, Place

@@ -12,8 +12,8 @@ from scipy.signal import lfilter
 from data.la2a import la2a
 from models.tcn import TCN
 from models.tcn_steps import LONGEST_WAY
-from scripts.devices import Array, Moved, moved_la2a, moved_network, network_at
-from scripts.knob_sweep import BLOCK, sweep_of
+from scripts.measure.devices import Array, Moved, moved_la2a, moved_network, network_at
+from scripts.measure.knob_sweep import BLOCK, sweep_of
 
 RATE = 44_100
 SLOPE = -0.2  # dB for a position of the knob: 16 dB in all

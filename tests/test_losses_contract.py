@@ -15,7 +15,7 @@ LOSSES = {
     path.stem: yaml.safe_load(path.read_text().replace("${data.sample_rate}", "44100"))
     for path in sorted((CONFIGS / "loss").glob("*.yaml"))
 }
-METRICS = {  # those of models.metrics are no losses
+METRICS = {  # those of scripts.scoring.metrics are no losses
     f"{path.stem}-{name}": config
     for path in sorted((CONFIGS / "metrics").glob("*.yaml"))
     for name, config in yaml.safe_load(path.read_text()).items()

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from auraloss import presets
-from models.metrics import AtRate, GainReductionError, LoudnessError
+from scripts.scoring.metrics import AtRate, GainReductionError, LoudnessError
 
 ROOT = Path(__file__).parent.parent
 RATES = (44_100, 48_000)

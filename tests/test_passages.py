@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from data import audio
 from data.segments import Blocks
 from data.signaltrain import Recording
-from models.scoring import Unprocessed, render
+from models.net import Unprocessed, render
 from models.tcn import TCN
 from scripts.report import passages
 from scripts.report.colours import Look, looks

@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from scripts import picture, table
+from scripts.results import picture, table
 from tests import made_scores
 from tests.made_scores import Row, row
 

@@ -13,11 +13,11 @@ import torch
 from torch.nn import functional as F
 
 from data import audio, audio_blocks
+from data.levels import Levels
 from data.resample import Resampler
 from models import run
 from models.net import Net
 from scripts import render
-from scripts.levels import Levels
 from tests.conftest import Entry, Result
 from tests.scored_runs import MODEL, make_run, save_net
 

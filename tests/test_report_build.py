@@ -15,11 +15,11 @@ import pytest
 import torch
 
 from models import run
-from models.score_cache import digest, digest_files
+from models.digest import digest, digest_files
 from models.tcn import TCN
-from scripts import findings, scores
 from scripts.report import __main__, build, heard, trained
 from scripts.report.colours import looks
+from scripts.results import findings, scores
 from tests import made_scores
 from tests.conftest import ROOT
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from models.atomic import HOST, is_running, replacing, start_of
-from scripts import run_lock
-from scripts.run_lock import RunLock
+from scripts.training import run_lock
+from scripts.training.run_lock import RunLock
 from tests.conftest import Entry
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scripts.same_run import changed
+from models.same_run import changed
 
 CONFIG: dict[str, Any] = {
     "seed": 1,

@@ -11,9 +11,9 @@ import torch
 
 from models import run
 from models.callbacks import TrainingBar
-from scripts import processes
-from scripts.first_checks import check_metrics
-from scripts.same_run import changed, options_of
+from models.same_run import changed, options_of
+from scripts.training import processes
+from scripts.training.first_checks import check_metrics
 from tests.conftest import Entry
 from tests.test_loggers import records
 

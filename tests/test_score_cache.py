@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from models import run, score_cache
-from models.score_cache import Scored, digest, digest_files
-from models.scoring import Score
+from models import run
+from models.digest import digest, digest_files
+from scripts.scoring import cache
+from scripts.scoring.cache import Scored
+from scripts.scoring.rows import Score
 
 L1 = Score("standard", "L1", "29", "0__75", 0, 0, 262_144, 0.1)
 L1_NEXT = Score("standard", "L1", "29", "0__75", 1, 262_144, 300_000, 1e-300)
@@ -29,41 +31,41 @@ SCORED = Scored(-1.25, 0.75, {("standard", "L1"): [L1, L1_NEXT], ("paper2020", "
 def file(tmp_path: Path) -> Path:
     """A file with the scores above."""
     path = tmp_path / "scores" / "best-data.json"
-    score_cache.save(path, "subject", KEYS, SCORED)
+    cache.save(path, "subject", KEYS, SCORED)
     return path
 
 
 def test_what_was_saved_is_loaded(file: Path) -> None:
-    assert score_cache.load(file, "subject", KEYS, PLACES) == SCORED
+    assert cache.load(file, "subject", KEYS, PLACES) == SCORED
     assert [path.name for path in file.parent.iterdir()] == ["best-data.json"]
 
 
 def test_a_value_that_is_not_a_number_is_kept(file: Path) -> None:
     scores = [replace(L1, value=math.nan), L1_NEXT]
-    score_cache.save(file, "subject", KEYS, Scored(0.0, 1.0, {("standard", "L1"): scores}))
-    found, _ = score_cache.load(file, "subject", KEYS, PLACES).scores["standard", "L1"]
+    cache.save(file, "subject", KEYS, Scored(0.0, 1.0, {("standard", "L1"): scores}))
+    found, _ = cache.load(file, "subject", KEYS, PLACES).scores["standard", "L1"]
     assert math.isnan(found.value)
 
 
 def test_without_a_file_nothing_is_known(tmp_path: Path) -> None:
-    assert score_cache.load(tmp_path / "none.json", "subject", KEYS, PLACES) == Scored()
+    assert cache.load(tmp_path / "none.json", "subject", KEYS, PLACES) == Scored()
 
 
 def test_another_subject_knows_nothing_and_replaces_the_file(file: Path) -> None:
-    assert score_cache.load(file, "other", KEYS, PLACES) == Scored()
-    score_cache.save(file, "other", KEYS, Scored(0.0, 1.0, {("paper2020", "ESR"): [POOLED]}))
-    assert list(score_cache.load(file, "other", KEYS, PLACES).scores) == [("paper2020", "ESR")]
-    assert score_cache.load(file, "subject", KEYS, PLACES) == Scored()
+    assert cache.load(file, "other", KEYS, PLACES) == Scored()
+    cache.save(file, "other", KEYS, Scored(0.0, 1.0, {("paper2020", "ESR"): [POOLED]}))
+    assert list(cache.load(file, "other", KEYS, PLACES).scores) == [("paper2020", "ESR")]
+    assert cache.load(file, "subject", KEYS, PLACES) == Scored()
 
 
 def test_of_a_metric_with_other_options_nothing_is_known_and_the_rest_stays(file: Path) -> None:
     keys = KEYS | {("standard", "L1"): "changed"}
-    assert list(score_cache.load(file, "subject", keys, PLACES).scores) == [("paper2020", "ESR")]
-    score_cache.save(file, "subject", keys, Scored(-1.25, 0.75, {("standard", "L1"): [L1_NEXT, L1]}))
-    assert list(score_cache.load(file, "subject", keys, PLACES).scores) == [("paper2020", "ESR")]  # in another order
+    assert list(cache.load(file, "subject", keys, PLACES).scores) == [("paper2020", "ESR")]
+    cache.save(file, "subject", keys, Scored(-1.25, 0.75, {("standard", "L1"): [L1_NEXT, L1]}))
+    assert list(cache.load(file, "subject", keys, PLACES).scores) == [("paper2020", "ESR")]  # in another order
     again = Scored(-1.25, 0.75, {("standard", "L1"): [L1, replace(L1_NEXT, value=0.3)]})
-    score_cache.save(file, "subject", keys, again)
-    found = score_cache.load(file, "subject", keys, PLACES).scores
+    cache.save(file, "subject", keys, again)
+    found = cache.load(file, "subject", keys, PLACES).scores
     assert found == again.scores | {("paper2020", "ESR"): [POOLED]}
     assert file.read_text().count('"key"') == 2  # the old one is gone
 
@@ -72,11 +74,11 @@ def test_a_file_damaged_anywhere_holds_nothing(file: Path) -> None:
     whole = file.read_bytes()
     for place in range(0, len(whole) - 1, 7):
         file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        assert score_cache.load(file, "subject", KEYS, PLACES) == Scored(), place
+        assert cache.load(file, "subject", KEYS, PLACES) == Scored(), place
     for length in (0, 10, 64, 65, len(whole) // 2, len(whole) - 2):
         file.write_bytes(whole[:length])
-        assert score_cache.load(file, "subject", KEYS, PLACES) == Scored(), length
-    score_cache.save(file, "subject", KEYS, SCORED)
+        assert cache.load(file, "subject", KEYS, PLACES) == Scored(), length
+    cache.save(file, "subject", KEYS, SCORED)
     assert file.read_bytes() == whole
 
 
@@ -97,16 +99,16 @@ def test_a_whole_file_of_something_else_holds_nothing(file: Path, row: object) -
     metrics = {"standard.L1": {"key": "k1", "rows": [row]}}
     text = json.dumps({"subject": "subject", "level_db": 0.0, "correlation": 1.0, "metrics": metrics})
     file.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n")
-    assert score_cache.load(file, "subject", KEYS, PLACES) == Scored()
+    assert cache.load(file, "subject", KEYS, PLACES) == Scored()
 
 
 @pytest.mark.parametrize("content", [[], 3, None, {"subject": "subject"}, {"subject": "subject", "metrics": 3}])
 def test_a_whole_file_of_another_shape_holds_nothing(file: Path, content: object) -> None:
     text = json.dumps(content)
     file.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n")
-    assert score_cache.load(file, "subject", KEYS, PLACES) == Scored()
-    score_cache.save(file, "subject", KEYS, SCORED)
-    assert score_cache.load(file, "subject", KEYS, PLACES) == SCORED
+    assert cache.load(file, "subject", KEYS, PLACES) == Scored()
+    cache.save(file, "subject", KEYS, SCORED)
+    assert cache.load(file, "subject", KEYS, PLACES) == SCORED
 
 
 @pytest.mark.parametrize(
@@ -124,8 +126,8 @@ def test_a_whole_file_of_another_shape_holds_nothing(file: Path, content: object
     ],
 )
 def test_a_metric_whose_rows_are_not_those_of_the_split_counts_as_missing(file: Path, rows: list[Score]) -> None:
-    score_cache.save(file, "subject", KEYS, Scored(-1.25, 0.75, {("standard", "L1"): rows}))
-    found = score_cache.load(file, "subject", KEYS, PLACES)
+    cache.save(file, "subject", KEYS, Scored(-1.25, 0.75, {("standard", "L1"): rows}))
+    found = cache.load(file, "subject", KEYS, PLACES)
     assert found == Scored(-1.25, 0.75, {("paper2020", "ESR"): [POOLED]})
 
 
@@ -138,8 +140,8 @@ def test_an_interrupted_write_leaves_the_old_file(file: Path, monkeypatch: pytes
 
     monkeypatch.setattr(run.Path, "write_text", half)
     with pytest.raises(KeyboardInterrupt):
-        score_cache.save(file, "subject", KEYS, Scored(0.0, 1.0, {("standard", "L1"): [L1_NEXT]}))
-    assert score_cache.load(file, "subject", KEYS, PLACES) == SCORED
+        cache.save(file, "subject", KEYS, Scored(0.0, 1.0, {("standard", "L1"): [L1_NEXT]}))
+    assert cache.load(file, "subject", KEYS, PLACES) == SCORED
     assert [path.name for path in file.parent.iterdir()] == ["best-data.json"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts import scores
+from scripts.results import scores
 from tests import made_scores
 from tests.made_scores import row
 

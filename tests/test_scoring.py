@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from auraloss.freq import MultiResolutionSTFTLoss, RandomResolutionSTFTLoss, STF
 from auraloss.time import ESRLoss, L1Loss, SDSDRLoss, SISDRLoss, SNRLoss
 from data.segments import Block, Segment
 from data.signaltrain import Recording
-from models import scoring
-from models.metrics import AtRate, GainReductionError
-from models.net import Net
-from models.scoring import Score, Unprocessed, render, score
+from models.net import Net, Unprocessed, render
+from scripts.scoring import rows as scoring
+from scripts.scoring.metrics import AtRate, GainReductionError
+from scripts.scoring.rows import Score, score
 
 Pair = tuple[Block, Tensor, Tensor]
 
@@ -36,6 +37,17 @@ def pairs(*lengths: int, channels: int = 1) -> list[Pair]:
 
 def scored(blocks: list[Pair], **metrics: torch.nn.Module) -> list[Score]:
     return list(score(blocks, {"c": metrics}, shortest=min(block.frames for block, _, _ in blocks)))
+
+
+def separately(metrics: Mapping[str, Any], output: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """The statistics of each metric by itself, in float64: what `auraloss.together.statistics` computes in one pass."""
+    found = {}
+    for name, metric in metrics.items():
+        try:
+            found[name] = metric.statistics(output, target.expand_as(output)).double().cpu()
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    return found
 
 
 def ratio(blocks: list[Pair]) -> float:
@@ -163,9 +175,12 @@ def test_several_models_scored_at_once_have_the_rows_of_each(monkeypatch: pytest
     blocks = pairs(5000, 4000, 6000, channels=2)
     others = [(block, 0.5 * output + 0.2 * target, target) for block, output, target in blocks]
     both = [(a[0], torch.cat([a[1], b[1]]), a[2]) for a, b in zip(blocks, others, strict=True)]
-    alone = [list(score(of, {"c": metrics}, 4000)) for of in (blocks, others)]
-    for statistics in (scoring.separately, together.statistics):
-        rows = list(score(both, {"c": metrics}, 4000, statistics))
+    with monkeypatch.context() as patch:
+        patch.setattr(together, "statistics", separately)
+        alone = [list(score(of, {"c": metrics}, 4000)) for of in (blocks, others)]
+    for statistics in (separately, together.statistics):
+        monkeypatch.setattr(together, "statistics", statistics)
+        rows = list(score(both, {"c": metrics}, 4000))
         for model in (0, 1):
             mine = [row for row in rows if row.model == model]
             assert [(r.metric, r.segment, r.start, r.samples) for r in mine] == [
@@ -189,7 +204,10 @@ def test_a_metric_takes_the_rate_of_the_recording() -> None:
     assert row.value == pytest.approx(float((output - target).abs().mean()))
 
 
-@pytest.mark.parametrize("statistics", [scoring.separately, together.statistics])
-def test_a_block_that_is_too_short_is_named(statistics: scoring.Statistics) -> None:
+@pytest.mark.parametrize("statistics", [separately, together.statistics])
+def test_a_block_that_is_too_short_is_named(
+    statistics: Callable[..., Mapping[str, Tensor]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(together, "statistics", statistics)
     with pytest.raises(ValueError, match=r"^t, 400 samples: c.STFT: STFTLoss: fft_size=1024 needs more than 512"):
-        list(score(pairs(400), {"c": {"STFT": STFTLoss()}}, 400, statistics))
+        list(score(pairs(400), {"c": {"STFT": STFTLoss()}}, 400))

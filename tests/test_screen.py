@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 from pathlib import Path
 
-from scripts import screen
+from scripts.results import screen
 from tests import made_scores
 from tests.made_scores import row
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from data.settings import KINDS
-from scripts import setting_tables, significance, table_formats
 from scripts.report import by_setting as report
 from scripts.report import colours
-from scripts.scores import Evaluation
-from scripts.setting_scores import by_kind, by_setting
+from scripts.results import formats, setting_tables, significance
+from scripts.results.scores import Evaluation
+from scripts.results.setting_scores import by_kind, by_setting
 from tests import made_scores
 from tests.made_scores import Row, row
 
@@ -144,7 +144,7 @@ def test_kinds_without_recordings_are_left_out(tmp_path: Path) -> None:
 def test_settings_of_one_kind_have_no_table_of_kinds(settings: tuple[str, ...], tmp_path: Path) -> None:
     rows = [at(setting, 1.0) for setting in settings]
     evaluation = made_scores.evaluation(tmp_path, rows, trained_settings=TRAINED)
-    table_formats.write(tmp_path, evaluation)
+    formats.write(tmp_path, evaluation)
     assert setting_tables.legend(evaluation) == setting_tables.html_section(evaluation) == ""
     for file in ("table1.md", "table1.html"):
         assert setting_tables.TITLE not in (tmp_path / file).read_text(encoding="utf-8")
@@ -155,7 +155,7 @@ def test_settings_of_one_kind_have_no_table_of_kinds(settings: tuple[str, ...], 
 
 
 def test_every_format_has_every_metric_of_every_kind(study: Evaluation, tmp_path: Path) -> None:
-    table_formats.write(tmp_path, study)
+    formats.write(tmp_path, study)
     expected = {
         (of.metric, of.model, of.kind): of.value for of in by_kind(study).itertuples() if of.convention != "paper2020"
     }

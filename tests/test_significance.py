@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from scripts import significance
-from scripts.significance import Comparison, Interval
+from scripts.results import significance
+from scripts.results.significance import Comparison, Interval
 
 Array = NDArray[np.float64]
 

@@ -31,6 +31,7 @@ print("LOADED", *sorted({HEAVY} & set(sys.modules)))
         ("evaluate.py --cfg job", "eval_length"),
         ("scripts.benchmark --help", "losses"),
         ("scripts.report --help", "results"),
+        ("scripts.results --help", "results"),
     ],
 )
 def test_help_loads_nothing_heavy(command: str, shows: str) -> None:

@@ -7,8 +7,8 @@ import pytest
 from devices_under_test import Array, delay, identity, silent, slow_compressor, static_compressor
 from scipy.signal import butter, sosfilt
 
-from scripts.devices import la2a_at
-from scripts.steady import (
+from scripts.measure.devices import la2a_at
+from scripts.measure.steady import (
     LEVELS_DB,
     Timing,
     distortion,

@@ -18,7 +18,7 @@ import torch
 
 from models import run
 from models.callbacks import TrainingBar
-from scripts.stops import requeue
+from scripts.training.stops import requeue
 from tests.conftest import ROOT, TINY, Entry
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")

@@ -15,9 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models import tcn_steps
-from models.net import Net
+from models.net import Net, Unprocessed
 from models.product import ProductTCN
-from models.scoring import Unprocessed
 from models.stream import Stream
 from models.tcn import TCN
 from tests.test_tcn import randomised

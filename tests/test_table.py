@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts import significance, table, table_formats
-from scripts.table import COLUMNS, Table
+from scripts.results import __main__, formats, significance, table
+from scripts.results.table import COLUMNS, Table
 from tests import made_scores
 from tests.made_scores import Row, row
 
@@ -223,18 +223,18 @@ def test_the_command_writes_the_files_again_and_prints_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     evaluation = made_scores.evaluation(tmp_path, scores_of("stft", 1, 2, 3, 4, 5, 6))
-    monkeypatch.setattr("sys.argv", ["table", str(tmp_path)])
-    table.main()
+    monkeypatch.setattr("sys.argv", ["results", str(tmp_path)])
+    __main__.main()
     printed = capsys.readouterr().out
     assert (tmp_path / "table1.md").read_text(encoding="utf-8").strip() == printed.strip()
-    assert printed.strip() == table_formats.document(table.tables(evaluation), evaluation).strip()
+    assert printed.strip() == formats.document(table.tables(evaluation), evaluation).strip()
 
 
 def test_the_command_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["table", str(tmp_path)])
+    monkeypatch.setattr("sys.argv", ["results", str(tmp_path)])
     with pytest.raises(SystemExit) as error:
-        table.main()
+        __main__.main()
     assert error.value.code == 2
     assert "scores.csv does not exist" in capsys.readouterr().err

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts import scores, table, table_formats
-from scripts.scores import Evaluation
-from scripts.table import COLUMNS, Table
-from scripts.table_latex import text as escaped
-from scripts.table_legend import label, legend
+from scripts.results import formats, scores, table
+from scripts.results.latex import text as escaped
+from scripts.results.legend import label, legend
+from scripts.results.scores import Evaluation
+from scripts.results.table import COLUMNS, Table
 from tests import made_scores
 from tests.made_scores import row
 
@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of three seeds, its tables written."""
     folder = tmp_path_factory.mktemp("results")
     evaluation = made_scores.evaluation(folder, made_scores.study(), notes=["a <note>"])
-    table_formats.write(folder, evaluation)
+    formats.write(folder, evaluation)
     return folder
 
 
@@ -52,7 +52,7 @@ def test_markdown_has_the_best_in_bold_ties_with_a_sign_and_intervals_in_bracket
         for model, of_model in values.items()
         for i, value in enumerate(of_model)
     ]
-    lines = cells(table_formats.markdown(first(made_scores.evaluation(tmp_path, rows))))
+    lines = cells(formats.markdown(first(made_scores.evaluation(tmp_path, rows))))
     assert lines["training loss"] == ["ESR ↓"]
     assert re.fullmatch(r"\*\*1\.5000\*\* \[1\.\d{3}, 1\.\d{3}\]", lines["L1"][0])
     assert re.fullmatch(r"≈ 1\.5010 \[1\.\d{3}, 1\.\d{3}\]", lines["ESR"][0])
@@ -60,7 +60,7 @@ def test_markdown_has_the_best_in_bold_ties_with_a_sign_and_intervals_in_bracket
 
 
 def test_the_papers_table_has_its_footnotes_and_no_intervals() -> None:
-    lines = cells(table_formats.markdown(table.paper_table()))
+    lines = cells(formats.markdown(table.paper_table()))
     assert lines["L1"] == ["**4.87e-03**", "**0.0085**", "**2.78e-05**", "0.824", "0.797", "0.558"]
     assert lines["ESR ² ³"] == ["5.56e-03", "0.0099", "3.23e-05", "0.806", "0.779", "0.549"]
     assert lines["Logcosh ²"] == ["5.30e-03", "0.0093", "3.03e-05", "0.831", "0.805", "0.566"]
@@ -163,7 +163,7 @@ class Cells(HTMLParser):
 
 def test_html_can_be_sorted_and_has_the_marks_as_classes_and_as_text(folder: Path) -> None:
     found = first(scores.read(folder))
-    parsed = Cells(str(table_formats.html(found)))
+    parsed = Cells(str(formats.html(found)))
     names = list(found.rows)
     assert [text for _, text in parsed.rows[0]] == ["training loss", *(c.heading for c in found.columns)]
     for name, line in zip(names, parsed.rows[1:], strict=True):
@@ -178,14 +178,14 @@ def test_html_can_be_sorted_and_has_the_marks_as_classes_and_as_text(folder: Pat
 
 def test_html_shows_hostile_names_as_text(tmp_path: Path) -> None:
     found = first(made_scores.evaluation(tmp_path, [row(HOSTILE, "ESR", 1.0)]))
-    parsed = Cells(str(table_formats.html(found)))
+    parsed = Cells(str(formats.html(found)))
     assert parsed.rows[1][0][1] == HOSTILE
     assert parsed.tags == {"table", "thead", "tbody", "tr", "th", "td", "span", "strong"}
 
 
 def test_markdown_shows_hostile_names_as_text(tmp_path: Path) -> None:
     found = first(made_scores.evaluation(tmp_path, [row(HOSTILE, "ESR", 1.0)]))
-    line = table_formats.markdown(found).splitlines()[2]
+    line = formats.markdown(found).splitlines()[2]
     assert "<" not in line
     assert re.findall(r"(?<!\\)\|", line) == ["|"] * 3
 
@@ -212,7 +212,7 @@ def test_latex_compiles_within_the_width_of_a_page_whatever_the_names(tmp_path: 
     rows = made_scores.study()
     l1 = [made for made in rows if made["loss"] == "l1"]
     rows += [made | {"run": f"hostile {made['seed']}", "model": HOSTILE, "loss": "mine"} for made in l1]
-    table_formats.write(tmp_path, made_scores.evaluation(tmp_path, rows))
+    formats.write(tmp_path, made_scores.evaluation(tmp_path, rows))
     (tmp_path / "document.tex").write_text(
         "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n\\input{table1.tex}\n\\end{document}\n"
     )
@@ -230,7 +230,7 @@ def test_latex_compiles_within_the_width_of_a_page_whatever_the_names(tmp_path: 
 
 def test_a_table_without_any_number_is_still_written(tmp_path: Path) -> None:
     evaluation = made_scores.evaluation(tmp_path, [row("l1", "ESR", math.nan), row("esr", "ESR", math.inf)])
-    text = table_formats.write(tmp_path, evaluation)
+    text = formats.write(tmp_path, evaluation)
     assert "| L1            |     – |" in text.replace("**", "")
     document = json.loads((tmp_path / "table1.json").read_text(encoding="utf-8"))
     assert document["tables"][0]["rows"]["L1"]["ESR"]["value"] is None

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from devices_under_test import identity, silent, slow_compressor, static_compressor
 
-from scripts.devices import la2a_at
-from scripts.tone_step import tone_step
+from scripts.measure.devices import la2a_at
+from scripts.measure.tone_step import tone_step
 
 RATES = (44_100, 48_000, 96_000)
 

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 
 from models import run
 from models.callbacks import TrainingBar
-from scripts import trainer_options
+from scripts.training import trainer_options
 from tests.conftest import Entry
 
 

@@ -19,9 +19,11 @@ import torch
 import data
 from data.signaltrain import Control
 from models import run
+from models.digest import digest_weights
 from models.net import Net
-from scripts import candidates, held_out, scores
+from models.source import trained_on
 from scripts.export.graphs import held, state_names
+from scripts.results import scores
 
 FORMAT = 1  # of model.json
 LIBRARIES = {"onnx": ("torch", "onnx", "onnxscript", "onnxruntime"), "torch": ("torch",)}
@@ -39,7 +41,7 @@ def describe(folder: Path, checkpoint: str, net: Net, formats: Sequence[str]) ->
         RunError: if the run does not tell its sample rate, or has other channels than its network.
     """
     config = run.read_config(folder)
-    source = held_out.trained_on(folder, config)
+    source = trained_on(folder, config)
     if source.channels != net.in_channels:
         raise run.RunError(
             f"{folder / 'config.yaml'}: its data has {source.channels} channel(s), its network {net.in_channels}"
@@ -98,7 +100,7 @@ def scores_of(folder: Path, checkpoint: str) -> dict[str, Any] | None:
 
     Each part of the audio weighs as many samples as it has. None if this checkpoint is not among what was scored there.
     """
-    weights = candidates.candidate(folder, checkpoint, source_needed=False).weights
+    weights = digest_weights(folder, checkpoint, run.read_config(folder).get("model"))
     try:
         found = scores.read(folder.resolve().parent / "results")
     except ValueError:

@@ -11,11 +11,11 @@ from markupsafe import Markup
 
 from models import run
 from models.net import Net
-from scripts import findings, scores, table, table_html
 from scripts.report import by_setting, heard, learning, made_of, trained
 from scripts.report.colours import ANCHOR, INPUT, TARGET, looks
-from scripts.scores import Evaluation
-from scripts.table_legend import legend
+from scripts.results import findings, html, scores, table
+from scripts.results.legend import legend
+from scripts.results.scores import Evaluation
 
 HERE = Path(__file__).parent
 PAGE = "report.html"
@@ -114,7 +114,7 @@ def _findings(tables: Sequence[table.Table]) -> list[findings.Finding]:
 def _table(of: table.Table) -> dict[str, Any]:
     description = " ".join([f"{of.description[:1].upper()}{of.description[1:]}".removesuffix(".") + ".", *legend(of)])
     title = f"Convention {of.title}" if of.runs else of.title
-    return {"title": title, "description": description, "html": table_html.html(of)}
+    return {"title": title, "description": description, "html": html.html(of)}
 
 
 def _worst(evaluation: Evaluation, folder: Path) -> tuple[list[tuple[findings.Worst, Net]], list[str]]:

@@ -8,11 +8,11 @@ import pandas
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from scripts import setting_tables
 from scripts.report.charts import Canvas, Chart, Section, Sheet, plain, scale
 from scripts.report.colours import INPUT, Look
-from scripts.scores import UNPROCESSED, Evaluation
-from scripts.setting_scores import by_setting
+from scripts.results import setting_tables
+from scripts.results.scores import UNPROCESSED, Evaluation
+from scripts.results.setting_scores import by_setting
 
 MODES = {"0": "Compress", "1": "Limit"}
 

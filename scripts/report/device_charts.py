@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from scripts import measure
-from scripts.devices import Setting
-from scripts.gain import LevelMap, Transfer
+from scripts.measure.devices import Setting
+from scripts.measure.driven import Setting as Measured
+from scripts.measure.recorded import LevelMap, Transfer
+from scripts.measure.steady import RESPONSE_DB
 from scripts.report.charts import BEYOND_DB, WIDE, Canvas, Chart, Section, bounds, plain, scale, thinned
 from scripts.report.colours import INPUT, TARGET, Look
 from scripts.report.devices import Driven, Recorded
-from scripts.steady import RESPONSE_DB
 
 Line = tuple[NDArray[np.float64], NDArray[np.float64]]
 CUT = f"What is more than {BEYOND_DB:g} dB off, or beyond the device's range, is drawn at {BEYOND_DB:g} dB."
@@ -29,7 +29,7 @@ def driven(found: Driven, looks: Mapping[str, Look]) -> Section:
     titles = [_title(setting, known) for setting, known in zip(settings, found.trained, strict=True)]
     target = found.target
 
-    def lines(x: NDArray[np.float64], values: Callable[[measure.Setting], NDArray[np.float64]]) -> _Lines:
+    def lines(x: NDArray[np.float64], values: Callable[[Measured], NDArray[np.float64]]) -> _Lines:
         of_models = {label: [(x, values(s)) for s in model.settings] for label, model in found.models.items()}
         return _Lines([(x, values(s)) for s in target.settings], of_models)
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from models.net import Net
-from scripts.device_figures import COMPRESS, Figures, figures, la2a_behaviour, medians, table, times
-from scripts.devices import moved_la2a, moved_network, network_at, parsed
-from scripts.knob_sweep import KNOB, KnobSweep, sweep_of
+from scripts.measure.devices import moved_la2a, moved_network, network_at, parsed
+from scripts.measure.figures import COMPRESS, Figures, figures, la2a_behaviour, medians, table, times
+from scripts.measure.knob_sweep import KNOB, KnobSweep, sweep_of
 from scripts.report.charts import Sheet
 
 LARGE = 100_000  # parameters; a network with more is measured at the settings of the charts alone, as it takes long

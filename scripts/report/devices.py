@@ -14,9 +14,9 @@ import torch
 
 from data.signaltrain import Recording
 from models.net import Net
-from scripts.devices import Setting, la2a_at, network_at, parsed
-from scripts.gain import LevelMap, Transfer, level_map, transfer
-from scripts.measure import Measurement, measure
+from scripts.measure.devices import Setting, la2a_at, network_at, parsed
+from scripts.measure.driven import Measurement, measure
+from scripts.measure.recorded import LevelMap, Transfer, level_map, transfer
 from scripts.report.passages import choose, hear
 
 SETTINGS = 4  # at most; a network renders 12 s of test signals for each

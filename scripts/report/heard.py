@@ -12,12 +12,12 @@ import torch
 from data import signaltrain
 from data.signaltrain import Recording
 from models.net import Net
-from scripts.devices import is_embedded
-from scripts.findings import Worst
+from scripts.measure.devices import is_embedded
 from scripts.report import device_charts, device_table, devices, inner_gain, passages, traces
 from scripts.report.charts import Section
 from scripts.report.colours import Look
 from scripts.report.passages import Passage, Place
+from scripts.results.findings import Worst
 
 PASSAGES = 4
 SECONDS = 6.0  # of a passage

@@ -13,7 +13,7 @@ import torch
 from data import audio
 from data.la2a import control_hop, gain_reduction
 from models.net import Net
-from scripts.devices import parsed
+from scripts.measure.devices import parsed
 from scripts.report.passages import Audio, Passage, Place, around
 
 

@@ -6,10 +6,10 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+from models.digest import digest, digest_files
 from models.run import RunError
-from models.score_cache import digest, digest_files
 from scripts.report import trained
-from scripts.scores import Evaluation
+from scripts.results.scores import Evaluation
 
 ROOT = Path(__file__).parents[2]
 HEAD = 2000  # bytes of a page, among which the template writes the word

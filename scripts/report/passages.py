@@ -23,8 +23,7 @@ from scipy.signal import fftconvolve, firwin
 from data import audio
 from data.segments import Segment
 from data.signaltrain import Recording
-from models.net import Net
-from models.scoring import render
+from models.net import Net, render
 from scripts.report.colours import ANCHOR, INPUT, TARGET, Look
 
 Audio = NDArray[np.float64]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.lines import Line2D
 
-from scripts.gain import gain_reduction_trace
+from scripts.measure.recorded import gain_reduction_trace
 from scripts.report.charts import BEYOND_DB, TEXT, WIDE, Canvas, Chart, Section, bounds, thinned
 from scripts.report.colours import TARGET, Look
 from scripts.report.passages import Passage, title

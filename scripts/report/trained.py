@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models import run
+from models.digest import digest_weights
 from models.net import Net
-from models.score_cache import digest, digest_files
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def _is_as_scored(folder: Path, item: Mapping[str, str], checkpoint: str) -> boo
         return True
     try:
         model = run.read_config(folder).get("model")
-        return digest(digest_files([run.checkpoint_file(folder, checkpoint)]), model) == item["weights"]
-    except (run.RunError, OSError):
+        return digest_weights(folder, checkpoint, model) == item["weights"]
+    except run.RunError:
         return False
 
 

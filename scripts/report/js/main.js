@@ -1,5 +1,16 @@
 "use strict";
 // Starts the parts. Nothing heavy happens before a section is near the screen.
+//
+// How the files hang together: each puts one name into `window.report`. The page holds them in the order of the alphabet,
+// this one last; a file takes the names of others when it is called, and calls nothing while it is read.
+//
+//   main       -> sort, passages, player, listening, keys
+//   player     -> engine (what plays), picture (what is seen), timeline (cursor and loop), passages, audio, keys
+//   listening  -> abx, mushra, passages, keys
+//   abx, mushra -> stage (what both play on), random, statistics, csv
+//   stage      -> engine, timeline, audio
+//   picture    -> spectrogram, colourmap
+//   dom (elements without markup) serves all that show something
 (() => {
   const report = (window.report ??= {});
 

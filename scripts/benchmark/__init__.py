@@ -1,0 +1,1 @@
+"""Measures speed and memory, a file for each subject: ``python -m scripts.benchmark``."""

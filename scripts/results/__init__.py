@@ -1,0 +1,1 @@
+"""From scores to intervals, tests and tables: ``python -m scripts.results runs/quick/results`` writes them again."""

@@ -1,0 +1,1 @@
+"""What evaluate.py does once its configuration is composed: networks scored with all metrics."""

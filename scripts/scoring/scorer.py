@@ -1,0 +1,252 @@
+"""Scores networks on a test split with all metrics; what was scored before is read from the run's folder.
+
+A file of scores counts for one checkpoint, test split, length of segments and state of the code. Of these it answers
+every metric whose options are the same; the network is run again for the others alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from inspect import getfile, unwrap
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+from tqdm import tqdm
+
+import auraloss
+from data.segments import Block, Blocks
+from models.digest import digest, digest_files
+from models.net import Net, render
+from scripts.scoring import cache
+from scripts.scoring.cache import Name, Place, Scored
+from scripts.scoring.held_out import HeldOut
+from scripts.scoring.rows import GROUP, Score, score
+
+log = logging.getLogger(__name__)
+
+SHORTEST = 65_536  # samples; a shorter remainder of a recording joins the segment before it, so that every metric fits
+BATCH_SECONDS = 60.0
+LARGEST_BATCH = 8  # networks; more make scoring hardly faster
+FAULTS = (ValueError, RuntimeError, ArithmeticError)  # of one network, which cost the others nothing
+ROOT = Path(__file__).parents[2]
+# Files of models/ on which no score depends.
+WITHOUT_SCORES = ("callbacks", "digest", "memory", "run", "same_run", "source", "system")
+
+
+class Bench:
+    """Metrics, data and device, the same for all networks.
+
+    Args:
+        conventions: options of the metrics by name, by name of the convention
+        split: what to score on
+        eval_length: output samples of a segment
+        device: "auto", "cpu", "cuda", …
+
+    Raises:
+        ValueError: if two conventions have a metric of one name that differs in its direction or unit.
+    """
+
+    def __init__(self, conventions: DictConfig, split: HeldOut, eval_length: int, device: str) -> None:
+        torch.backends.cudnn.allow_tf32 = False  # a score is that of float32 on every device
+        automatic = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(automatic if device == "auto" else device)
+        self.split = split
+        self.length = eval_length
+        self.metrics: dict[Name, Any] = {}
+        self.keys: dict[Name, str] = {}
+        for convention, metrics in conventions.items():
+            for name, options in metrics.items():
+                metric = instantiate(options).to(self.device)
+                plain = OmegaConf.to_container(options, resolve=True)
+                code = digest_files([Path(getfile(type(metric))), *_code(plain)])  # it may be one of the user's own
+                self.metrics[str(convention), str(name)] = metric
+                self.keys[str(convention), str(name)] = digest(plain, code)
+        self._description = _description(self.metrics)
+        blocks = Blocks(split.recordings, eval_length, minimum=SHORTEST).blocks
+        self.shortest = min(block.frames for block in blocks)
+        self.places = {name: _places(blocks, getattr(m, "pool", "") == "batch") for name, m in self.metrics.items()}
+        self._subject = (split.fingerprint, eval_length, SHORTEST, code_version())
+
+    def job(self, label: str, folder: Path, checkpoint: str, weights: str) -> Job:
+        """A network to be scored, with what is known of it from the scores in a folder."""
+        data = re.sub(r"[^A-Za-z0-9._]+", "-", Path(self.split.source.root).name)
+        file, subject = folder / f"{checkpoint}-{data}.json", digest(weights, *self._subject)
+        return Job(label, file, subject, list(self.metrics), cache.load(file, subject, self.keys, self.places))
+
+    def score(self, jobs: list[Job]) -> None:
+        """Scores the networks of jobs at once, so that what the metrics make of the target is made once for all.
+
+        Raises:
+            ValueError, RuntimeError, ArithmeticError: if one of them cannot be run or scored; nothing is kept then.
+        """
+        wanted: dict[str, dict[str, Any]] = {}
+        for convention, name in jobs[0].missing:
+            wanted.setdefault(convention, {})[name] = self.metrics[convention, name]
+        levels = [_Levels() for _ in jobs]
+        fresh: list[dict[Name, list[Score]]] = [{name: [] for name in jobs[0].missing} for _ in jobs]
+        for item in score(_rendered(self, jobs, levels), wanted, self.shortest):
+            fresh[item.model][item.convention, item.metric].append(item)
+        for job, level, scores in zip(jobs, levels, fresh, strict=True):
+            job.add(Scored(level.difference_db, level.correlation, scores), self.keys)
+
+    def description(self) -> dict[str, dict[str, Any]]:
+        """Of each metric which direction is better, and its unit."""
+        return self._description
+
+
+@dataclass(eq=False)
+class Job:
+    """A network to be scored, and its scores as far as they are known."""
+
+    label: str
+    file: Path  # where its scores are kept
+    subject: str
+    metrics: list[Name]  # that it is to be scored with
+    scored: Scored
+    net: Net | None = None  # needed if anything is missing
+
+    @property
+    def missing(self) -> list[Name]:
+        return [name for name in self.metrics if name not in self.scored.scores]
+
+    def add(self, fresh: Scored, keys: Mapping[Name, str]) -> None:
+        """Adds scores, and keeps them."""
+        known = self.scored.scores | fresh.scores
+        self.scored = replace(fresh, scores={name: known[name] for name in self.metrics if name in known})
+        try:
+            cache.save(self.file, self.subject, keys, fresh)
+        except OSError as error:
+            log.warning("%s cannot be written (%s): it will be scored again.", self.file, error.strerror)
+
+
+def complete(bench: Bench, jobs: list[Job]) -> dict[str, Exception]:
+    """Scores all that is missing; returns what went wrong, by label.
+
+    Networks are scored several at a time, as many as take about a minute, which is what an interruption costs.
+    """
+    faults: dict[str, Exception] = {}
+    waiting = [job for job in jobs if job.missing]
+    alone: set[str] = set()  # labels of a batch that failed: each by itself, to see which it was
+    size = 2
+    bar = tqdm(total=len(waiting), desc="Scoring", unit="model", disable=not waiting)
+    while waiting:
+        first = waiting[0]
+        batch = [job for job in waiting if job.missing == first.missing and job.label not in alone][:size] or [first]
+        started = time.monotonic()
+        try:
+            bench.score(batch)
+        except FAULTS as error:
+            if len(batch) > 1:
+                alone |= {job.label for job in batch}
+                continue
+            faults[batch[0].label] = error
+        size = min(max(int(len(batch) * BATCH_SECONDS / (time.monotonic() - started + 1e-3)), 1), LARGEST_BATCH)
+        waiting = [job for job in waiting if job not in batch]
+        bar.update(len(batch))
+    bar.close()
+    return faults
+
+
+def code_version() -> str:
+    """A word for the code that scores: it changes with the losses, the networks, the reading, and their libraries."""
+    models = [file for file in (ROOT / "models").glob("*.py") if file.stem not in WITHOUT_SCORES]
+    losses = Path(auraloss.__file__).parent.glob("*.py")
+    reading = [ROOT / "data" / "segments.py", ROOT / "data" / "audio.py"]
+    scoring = [Path(__file__).with_name(f"{name}.py") for name in ("metrics", "rows", "scorer")]
+    libraries = [_version(name) for name in ("torch", "scipy", "pyloudnorm")]
+    return digest(digest_files([*losses, *models, *reading, *scoring]), libraries)
+
+
+def _description(metrics: Mapping[Name, Any]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for (convention, name), metric in metrics.items():
+        about = {"higher_is_better": getattr(metric, "score_sign", 1) < 0, "unit": getattr(metric, "unit", "")}
+        if found.setdefault(name, about) != about:
+            raise ValueError(
+                f"{convention}.{name}: another convention has a metric of this name with another direction or unit: "
+                f"{found[name]} there, {about} here. Give one of them another name."
+            )
+    return found
+
+
+def _code(options: Any) -> Iterator[Path]:
+    """The files of all that the options of a metric name."""
+    if not isinstance(options, dict):
+        return
+    if "_target_" in options:
+        with suppress(TypeError):  # of what is built in
+            yield Path(getfile(unwrap(get_object(options["_target_"]))))
+    for value in options.values():
+        yield from _code(value)
+
+
+def _places(blocks: list[Block], pooled: bool) -> list[Place]:
+    """The rows of a metric: one for each block, or for each group of blocks."""
+    if not pooled:
+        return [(b.recording.id, b.recording.setting, b.number, b.start, b.frames) for b in blocks]
+    groups = [blocks[start : start + GROUP] for start in range(0, len(blocks), GROUP)]
+    return [("", "", number, None, sum(block.frames for block in group)) for number, group in enumerate(groups)]
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""
+
+
+def _rendered(bench: Bench, jobs: list[Job], levels: list[_Levels]) -> Iterator[tuple[Block, Tensor, Tensor]]:
+    """The outputs of all networks for every block of the recordings, with their target."""
+    nets = [job.net.to(bench.device) for job in jobs if job.net is not None]
+    of_context = {net.context: Blocks(bench.split.recordings, bench.length, net.context, SHORTEST) for net in nets}
+    blocks = next(iter(of_context.values())).blocks
+    label = jobs[0].label if len(jobs) == 1 else f"{jobs[0].label} and {len(jobs) - 1} more"
+    for index, block in enumerate(tqdm(blocks, desc=label, unit="segment", leave=False)):
+        segments = {context: of[index] for context, of in of_context.items()}
+        outputs = []
+        for net, level in zip(nets, levels, strict=True):
+            output, target = render(net, segments[net.context], bench.device)
+            if output.shape != target.shape:
+                raise ValueError(f"its output has shape {tuple(output.shape)}, the target {tuple(target.shape)}")
+            if not level.add(output, target):
+                raise ValueError(
+                    f"its output for {block.recording.input} is not finite between samples {block.start} and "
+                    f"{block.start + block.frames}. Train it again, with a smaller optimizer.lr or a gradient_clip_val"
+                )
+            outputs.append(output)
+        yield block, torch.cat(outputs), target
+
+
+class _Levels:
+    """Energy of output and target over the test split, and what they have in common."""
+
+    def __init__(self) -> None:
+        self.output = self.target = self.product = 0.0
+
+    def add(self, output: Tensor, target: Tensor) -> bool:
+        """Adds a block; false if its output holds NaN or infinity."""
+        x, y = output.double().flatten(), target.double().flatten()
+        energy = float(x @ x)
+        self.output += energy
+        self.target += float(y @ y)
+        self.product += float(x @ y)
+        return math.isfinite(energy)
+
+    @property
+    def difference_db(self) -> float:
+        return 10 * math.log10(max(self.output, 1e-30) / max(self.target, 1e-30))
+
+    @property
+    def correlation(self) -> float:
+        return self.product / max((self.output * self.target) ** 0.5, 1e-30)

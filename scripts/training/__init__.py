@@ -1,0 +1,1 @@
+"""What train.py does once its configuration is composed."""
