@@ -90,7 +90,8 @@ def test_a_lock_that_says_nothing_is_taken_over(text: str, tmp_path: Path, monke
     monkeypatch.setattr(run_lock, "SILENCE", 0.3)
     (tmp_path / ".lock").write_text(text)
     with RunLock(tmp_path):
-        pass
+        assert json.loads((tmp_path / ".lock").read_text())["pid"] == os.getpid()
+    assert not (tmp_path / ".lock").exists()
 
 
 def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
