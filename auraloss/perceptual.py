@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from auraloss.base import Constants, Loss, check_choice
+from auraloss.recursive import recursive_filter
 
 
 class SumAndDifference(torch.nn.Module):
@@ -144,11 +145,53 @@ def a_weighting(sample_rate: float | None, device: torch.device | str | None = N
     return FIRFilter("aw", fs=sample_rate).to(device)
 
 
+class DCBlocker(torch.nn.Module):
+    """First-order high-pass that takes 0 Hz away and leaves all else as it is, `y[n] = x[n] − x[n−1] + pole·y[n−1]`.
+
+    It takes 3 dB at about `(1 − pole)·fs / 2π`: 35 Hz for the default at 44.1 kHz.
+
+    Args:
+        pole: from 0 to below 1; the nearer to 1, the lower the corner.
+
+    Shape:
+        - input, target: `[*, T]`, any number of channels; both filtered alike.
+        - output: two tensors `[*, T]`; samples before the first are zero.
+
+    Raises:
+        ValueError: if `pole` is not from 0 to below 1.
+
+    Source: Wright & Välimäki, Grey-box modelling of dynamic range compression, 2022; Yu & Fazekas, Sound matching an
+    analogue levelling amplifier using the Newton-Raphson method, 2025.
+
+    >>> DCBlocker(pole=0.5).filter(torch.tensor([1.0, 1.0, 1.0]))
+    tensor([1.0000, 0.5000, 0.2500])
+    """
+
+    def __init__(self, pole: float = 0.995) -> None:
+        super().__init__()
+        if not 0 <= pole < 1:
+            raise ValueError(f"DCBlocker: pole={pole} must be from 0 to below 1.")
+        self.pole = pole
+
+    def filter(self, x: Tensor) -> Tensor:
+        """Filter one signal, `[*, T]` → `[*, T]`."""
+        with torch.autocast(x.device.type, enabled=False):
+            signal = x.to(torch.promote_types(x.dtype, torch.float32))
+            return recursive_filter(signal, [((1.0, -1.0), (1.0, -self.pole))])
+
+    def forward(self, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        return self.filter(input), self.filter(target)
+
+    def extra_repr(self) -> str:
+        return f"pole={self.pole}"
+
+
 class PreEmphasis(Loss):
     """A loss of the filtered signals, e.g. ESR with a high-pass before it.
 
     Args:
-        filter: applied to input and target alike; a `FIRFilter`, or any module `(input, target) → (input, target)`.
+        filter: applied to input and target alike; a `FIRFilter`, a `DCBlocker`, or any other module
+            `(input, target) → (input, target)`.
         loss: any loss; its `reduction` and `pool` are used.
 
     >>> from auraloss.time import MSELoss

@@ -35,6 +35,7 @@ TIME = [
     "perceptual.PreEmphasis(perceptual.FIRFilter('hp'), time.ESRLoss())",
     "perceptual.PreEmphasis(perceptual.FIRFilter('fd'), time.L1Loss())",
     "perceptual.PreEmphasis(perceptual.FIRFilter('aw', fs=48000), time.MSELoss())",
+    "perceptual.PreEmphasis(perceptual.DCBlocker(), time.ESRLoss())",
     "base.WeightedSum({'esr': time.ESRLoss(), 'dc': time.DCLoss()}, {'esr': 1.0, 'dc': 0.5})",
     "perceptual.SumAndDifferenceLoss(time.ESRLoss())",
 ]

@@ -77,6 +77,7 @@ CALLS = [
     "SumAndDifferenceLoss(ESRLoss(eps=1e-06), 2.0, 0.5, 'full')",
     "SumAndDifference()",
     "FIRFilter('aw', 0.95, 16000, 51)",
+    "DCBlocker(0.9)",
     "PreEmphasis(FIRFilter('fd', coef=0.5), STFTLoss(64, 16, 48, pool='batch'))",
     "WeightedSum({'b': L1Loss('sum'), 'a': STFTLoss(64, 16, 48, reduction='sum')}, {'a': 0.5, 'b': 2.0})",
 ]

@@ -14,7 +14,9 @@ from scripts.results.significance import ALPHA
 from scripts.results.table import Column, Table, figure
 
 SPECTRAL = ("stft", "mrstft", "rrstft", "linstft", "mel", "sdstft")
-WAVEFORM = ("l1", "mse", "esr", "esr_dc", "esr_hp", "esr_fd", "esr_aw", "dc", "logcosh", "snr", "sisdr")
+ESR = ("esr", "esr_dc", "esr_hp", "esr_fd", "esr_aw", "wright", "4a2a")
+WAVEFORM = ("l1", "mse", *ESR, "dc", "logcosh", "snr", "sisdr")
+BOTH = ("s4", "nablafx", "pyneuralfx", "micro_tcn", "nam")  # they take no side
 KINDS = {True: "spectra", False: "the waveform"}
 # The metric that each loss of configs/loss minimises.
 OWN = {**table.ROWS, "dc": "DC", "sisdr": "SI-SDR", "mel": "Mel"}
