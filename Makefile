@@ -2,13 +2,13 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: study gpu test test-all lint bench clean
+.PHONY: study gpu test test-all test-library lint bench clean
 .DEFAULT_GOAL := test
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(RUN) -m pip install --quiet --upgrade pip
-	$(RUN) -m pip install --constraint constraints.txt --editable '.[study,dev]'
+	$(RUN) -m pip install --constraint constraints.txt --editable '.[all,dev]'
 	# The published package that tests and benchmark compare with, where it does not shadow ours.
 	$(RUN) -m pip install --quiet --target .venv/published --upgrade --no-deps auraloss==0.4.0
 	touch $@
@@ -28,6 +28,12 @@ test: lint
 
 test-all: lint
 	$(RUN) -m pytest -n 2 --dist loadfile -m ''
+
+# The library by itself, for which torch, SciPy, NumPy, pytest and hypothesis are enough: with RUN=python in any environment.
+LIBRARY := filterbank gradients losses_freq losses_perceptual losses_time presets properties public_surface \
+	random_resolution together refusals precision silent_target hostile_inputs derivatives loss_modules transforms
+test-library:
+	$(RUN) -m pytest --noconftest auraloss $(LIBRARY:%=tests/test_%.py)
 
 lint: .venv/.installed
 	$(RUN) -m ruff check .

@@ -15,6 +15,22 @@ returns it with its terms, by name.
 >>> freq.MultiResolutionSTFTLoss()(output, target).backward()
 """
 
+import warnings
+from pathlib import Path
+
 from auraloss import base, freq, perceptual, presets, time
 
 __all__ = ["base", "freq", "perceptual", "presets", "time"]
+
+
+def _warn_of_another(installed: Path) -> None:
+    """Both this package and the one published as auraloss are a folder of that name; installers do not notice."""
+    for other in installed.glob("auraloss-*.dist-info"):
+        warnings.warn(
+            f"{other.stem} and auraloss-study are installed in one place, {installed}, and overwrite each "
+            "other's files. Keep one: pip uninstall -y auraloss auraloss-study, then install it again.",
+            stacklevel=3,
+        )
+
+
+_warn_of_another(Path(__file__).parents[1])

@@ -52,7 +52,7 @@ def computed_once(build: Callable[P, Tensor]) -> Callable[P, Tensor]:
 
     @wraps(build)
     def copy(*args: P.args, **kwargs: P.kwargs) -> Tensor:
-        device = torch.get_default_device()
+        device = torch.empty(0).device  # torch.get_default_device() of torch 2.6 does not see `with torch.device(…)`
         with torch.inference_mode(False), torch.device("cpu"):
             return cached(*args, **kwargs).to(device, copy=True)
 

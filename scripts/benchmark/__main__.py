@@ -16,12 +16,19 @@ from __future__ import annotations
 import argparse
 import importlib
 
+from scripts import extras
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("subject", choices=("losses", "train", "stream", "live", "evaluate", "export", "data"))
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="options of the subject")
     chosen = parser.parse_args()
+    if chosen.subject in ("export", "live"):
+        try:
+            extras.require("export", chosen.subject)
+        except ValueError as error:
+            parser.error(str(error))
     # Imported once chosen: the losses need no package of the study.
     importlib.import_module(f"scripts.benchmark.{chosen.subject}").main(chosen.arguments)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import uuid
@@ -13,8 +12,9 @@ from typing import Any
 import torch
 
 from models import run
+from scripts import extras
 from scripts.export import graphs, replay
-from scripts.export.describe import LIBRARIES, controls_of, describe, metadata
+from scripts.export.describe import controls_of, describe, metadata
 from scripts.export.graphs import Graph
 from scripts.export.replay import Pair, Runner
 
@@ -103,12 +103,11 @@ def _verify(
 
 
 def _check_packages(formats: Sequence[str]) -> None:
-    for name in formats:
-        if missing := [library for library in LIBRARIES[name] if importlib.util.find_spec(library) is None]:
-            raise ValueError(
-                f"the format {name} needs {', '.join(missing)}: pip install -c constraints.txt -e '.[study]', "
-                "or pass --format torch"
-            )
+    if "onnx" in formats:
+        try:
+            extras.require("export", "the format onnx")
+        except ValueError as error:
+            raise ValueError(f"{error}, or pass --format torch") from error
 
 
 def _check_free(out: Path) -> None:

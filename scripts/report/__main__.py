@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from scripts import extras
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -14,6 +16,10 @@ def main() -> None:
     )
     parser.add_argument("results", type=Path, help="folder with scores.csv and evaluation.json")
     results = parser.parse_args().results
+    try:
+        extras.require("report", "report.html")
+    except ValueError as error:
+        sys.exit(f"Error: {error}")
     from scripts.report import build  # takes seconds, which --help need not wait for
 
     start = time.monotonic()

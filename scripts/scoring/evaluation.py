@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 
 from models import run
 from models.net import Unprocessed
+from scripts import extras
 from scripts.results import formats, scores, screen
 from scripts.results.scores import UNPROCESSED
 from scripts.scoring import candidates, held_out
@@ -186,7 +187,12 @@ def notes(
 
 
 def write_report(out: Path) -> bool:
-    """Makes the report of the results, unless it is there already; false if it cannot be made."""
+    """Makes the report of the results, unless it is there already; false if it cannot be made of them."""
+    try:
+        extras.require("report", "report.html")
+    except ValueError as error:
+        log.warning("No report: %s. To do without, report=false", error)
+        return True
     from scripts.report import build
 
     try:

@@ -35,11 +35,13 @@ from models.memory import keep_freed
 from models.net import Net
 from models.same_run import changed, options_of
 from models.system import SCORE, System
+from scripts import extras
 from scripts.training import budget, checkpoints, processes, trainer_options
 from scripts.training.first_checks import check_lengths, check_memory, check_metrics
 from scripts.training.run_lock import RunLock
 from scripts.training.stops import Signals, StopAfterStep, Stopped, requeue
 
+LOGGERS = {"WandbLogger": "wandb", "TensorBoardLogger": "tensorboard"}  # class, and the extra that it needs
 ENDS = ("max_epochs", "max_time", "max_steps")  # a finished run is trained on if one of them is another
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,8 @@ def train(cfg: DictConfig, folder: Path) -> float | None:
     """
     _quiet()
     trainer_options.refuse(cfg.trainer)
+    if cfg.logger and (extra := LOGGERS.get(cfg.logger._target_.rpartition(".")[2])):
+        extras.require(extra, f"logger={extra}")
     sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     if sweep and (cfg.trainer.devices != 1 or cfg.trainer.get("strategy", "auto") != "auto"):
         raise ValueError(
