@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -41,6 +41,13 @@ TINY = (
     "trainer.limit_val_batches=2",
 )
 TINY_RECEPTIVE_FIELD = 13  # 1 + 3 blocks · 4 samples
+
+
+def missing(reason: str) -> NoReturn:
+    """Skips a test for want of a program or package; where `REQUIRE_ALL` is set, as in `.ci/run`, it fails."""
+    if os.environ.get("REQUIRE_ALL"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ def published() -> ModuleType:
     try:
         return published_package(folder)
     except FileNotFoundError as error:
-        pytest.skip(str(error))
+        missing(str(error))
 
 
 Entry = Callable[..., Result]
@@ -165,7 +172,7 @@ def evaluate(entry: Entry) -> Entry:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A Chromium; tests that need it are skipped where there is none."""
+    """A Chromium; tests that need it are `missing` where there is none."""
     from tests import page_context
 
     with page_context.chromium() as started:

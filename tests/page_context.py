@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from markupsafe import Markup
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, sync_playwright
 
 from data import audio
 from scripts.report import build
+from tests.conftest import missing
 
 Open = Callable[..., Page]
 
@@ -125,10 +125,10 @@ def write(file: Path, **changes: Any) -> Path:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A Chromium for the tests of a module; they are skipped where there is none."""
+    """A Chromium for the tests of a module; they are `missing` where there is none."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
-        pytest.skip("the browser tests need chromium on the PATH")
+        missing("the browser tests need chromium on the PATH")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser

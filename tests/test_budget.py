@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from pathlib import Path
 
 import pytest
@@ -23,10 +22,6 @@ def test_the_training_takes_the_time(batches: int, validation: float) -> None:
     seconds = epochs * (of_epoch * 0.05 + validation)
     assert 120 - epochs * 0.05 - (0.15 + validation if of_epoch == batches else 0) <= seconds + batches * 0.05
     assert seconds <= 120 + batches * 0.05 + validation
-
-
-def test_examples_of_the_docstrings() -> None:
-    assert doctest.testmod(budget).failed == 0
 
 
 def test_too_short_a_budget_is_refused() -> None:

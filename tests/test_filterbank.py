@@ -22,7 +22,9 @@ EITHER = pytest.mark.parametrize("filterbank", [mel_filterbank, chroma_filterban
 
 @pytest.fixture(scope="module")
 def filters() -> Any:
-    return pytest.importorskip("librosa").filters
+    import librosa  # here, as it takes a second
+
+    return librosa.filters
 
 
 def librosa_mel(filters: Any, sample_rate: float, fft_size: int, n_mels: int) -> Tensor:

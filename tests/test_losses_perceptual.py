@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.signal
 import torch
+from matplotlib import pyplot
 
 from auraloss.perceptual import FIRFilter, PreEmphasis, SumAndDifference
 from auraloss.time import ESRLoss
@@ -81,7 +82,6 @@ def test_sum_and_difference() -> None:
 
 
 def test_a_filter_can_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    pyplot = pytest.importorskip("matplotlib.pyplot")
     shown: list[np.ndarray] = []
     monkeypatch.setattr(pyplot, "show", lambda: shown.append(pyplot.gca().lines[0].get_xydata()))
     pyplot.switch_backend("agg")

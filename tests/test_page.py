@@ -8,9 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
-
 from playwright.sync_api import Page
 
 from tests import page_context

@@ -9,11 +9,8 @@ from datetime import datetime
 
 import numpy as np
 import pytest
-from scipy import stats
-
-pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
-
 from playwright.sync_api import Page
+from scipy import stats
 
 from tests.page_context import FORMULA, HOSTILE, Open, until
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
-
 from playwright.sync_api import Page
 
 from tests.page_context import HOSTILE, RATE, Open, to_player, until

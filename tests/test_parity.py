@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from matplotlib import pyplot
 from torch import Tensor
 
 import auraloss
@@ -246,7 +247,6 @@ def rounded_signals(expected: Any, signals: Pair) -> Iterator[list[Tensor]]:
 @pytest.fixture(autouse=True)
 def _figures_are_drawn_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of `plot=True`."""
-    pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("Agg")
     monkeypatch.setattr(pyplot, "show", lambda: pyplot.close("all"))
 

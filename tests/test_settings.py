@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import doctest
-
 import pytest
 
-from data import settings
 from data.settings import KINDS, kind
 
 TRAINED = ["0__5", "0__95", "1__40", "1__60.5"]
@@ -48,7 +45,3 @@ def test_nothing_trained_is_all_extreme() -> None:
 def test_a_setting_that_is_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match="loud"):
         kind("0__loud", TRAINED)
-
-
-def test_examples() -> None:
-    assert doctest.testmod(settings).failed == 0
