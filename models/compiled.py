@@ -68,7 +68,7 @@ class CompiledBlock(torch.autograd.Function):
         recompute: bool,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         batch, outputs, samples = len(x), len(weight), layout.samples
-        kernel, met = _kernel(weight), _met(x, weight, layout)
+        kernel, met = packed(weight), _met(x, weight, layout)
         y = x.new_empty(batch, outputs, samples + SLACK)
         of_batch = mean is None or variance is None
         if mean is None or variance is None:
@@ -77,8 +77,8 @@ class CompiledBlock(torch.autograd.Function):
         gain = scale / sigma
         out = x.new_empty(batch, outputs, layout.rows)
         share = x.new_empty(batch, mix.shape[1], layout.skip.stop - layout.skip.start)
-        signals = _arrays(x, y, out, share, gain, shift)
-        means, slopes, residuals, mixes = _arrays(mean, slope, residual, mix)
+        signals = arrays(x, y, out, share, gain, shift)
+        means, slopes, residuals, mixes = arrays(mean, slope, residual, mix)
 
         def work(item: int) -> None:
             xs, ys, outs, shares, gains, shifts = (array[item] for array in signals)
@@ -87,7 +87,7 @@ class CompiledBlock(torch.autograd.Function):
                 layout.skip.start, outs, shares,
             )  # fmt: skip
 
-        _for_each_item(work, batch)
+        for_each_item(work, batch)
         kept = None if recompute else y
         ctx.save_for_backward(x, kept, weight, scale, shift, slope, residual, mix, mean, sigma, gain, out)
         ctx.layout, ctx.of_batch = layout, of_batch
@@ -101,7 +101,7 @@ class CompiledBlock(torch.autograd.Function):
         x, y, weight, scale, shift, slope, residual, mix, mean, sigma, gain, out = ctx.saved_tensors
         layout: Layout = ctx.layout
         (batch, inputs, _), (outputs, _, taps), samples = x.shape, weight.shape, layout.samples
-        kernel, met = _kernel(weight), _met(x, weight, layout)
+        kernel, met = packed(weight), _met(x, weight, layout)
         if y is None:
             y = x.new_empty(batch, outputs, samples + SLACK)
             _convolved(x, kernel, met, y, samples)
@@ -110,8 +110,8 @@ class CompiledBlock(torch.autograd.Function):
         if grad_share is None:
             grad_share = x.new_zeros(batch, mix.shape[1], layout.skip.stop - layout.skip.start)
         grad_x = torch.empty_like(x) if ctx.needs_input_grad[0] else x.new_empty(batch, 0, 0)
-        signals = _arrays(x, y, out, grad, grad_share, gain, shift, grad_x)
-        means, slopes, residuals, mixes = _arrays(mean, slope, residual, mix)
+        signals = arrays(x, y, out, grad, grad_share, gain, shift, grad_x)
+        means, slopes, residuals, mixes = arrays(mean, slope, residual, mix)
         of_z = np.zeros((batch, 2, outputs))
         sums = [of_z, *(np.zeros((batch, *array.shape)) for array in (slopes, residuals, mixes))]
         constants = slants = np.zeros_like(means)
@@ -124,13 +124,13 @@ class CompiledBlock(torch.autograd.Function):
             )  # fmt: skip
 
         if ctx.of_batch:
-            _for_each_item(measure, batch)
+            for_each_item(measure, batch)
             # Through mean and variance the gradient gets a constant, and a multiple of y − mean.
             through = -(scale[:, None] * torch.from_numpy(of_z)).sum(0) / (sigma * batch * samples)
-            constants, slants = _arrays(through[0].to(x.dtype), (through[1] / sigma**2).to(x.dtype))
+            constants, slants = arrays(through[0].to(x.dtype), (through[1] / sigma**2).to(x.dtype))
 
         of_kernel = kernels.totals(kernel, batch)
-        kernel_back = _kernel(weight.transpose(0, 1))
+        kernel_back = packed(weight.transpose(0, 1))
         row = kernels.padded(outputs, samples)
         met_back = kernels.offsets(taps, outputs, row[-1], -layout.dilation, PART)
 
@@ -143,7 +143,7 @@ class CompiledBlock(torch.autograd.Function):
                 samples + layout.span,
             )  # fmt: skip
 
-        _for_each_item(work, batch)
+        for_each_item(work, batch)
         of_taps = kernels.unpack(of_kernel.sum((0, -1)), taps, inputs, outputs)
         grad_weight = torch.from_numpy(of_taps).permute(2, 1, 0)
         grad_shift, of_gain = torch.from_numpy(of_z).unbind(1)
@@ -161,16 +161,17 @@ class CompiledBlock(torch.autograd.Function):
 def _convolved(x: Tensor, kernel: Array, met: Array, y: Tensor, samples: int) -> tuple[Tensor, Tensor]:
     """Writes y, and returns mean and variance of its channels over the batch."""
     moments = np.zeros((len(x), 2, y.shape[1]))
-    xs, ys = _arrays(x, y)
-    _for_each_item(lambda item: kernels.convolve(xs[item], met, kernel, ys[item], samples, moments[item]), len(x))
+    xs, ys = arrays(x, y)
+    for_each_item(lambda item: kernels.convolve(xs[item], met, kernel, ys[item], samples, moments[item]), len(x))
     means, squares = torch.from_numpy(moments).unbind(1)
     mean = means.mean(0)
     variance = squares.mean(0) / samples + (means - mean).square().mean(0)
     return mean.to(x.dtype), variance.to(x.dtype)
 
 
-def _kernel(weight: Tensor) -> Array:
-    (array,) = _arrays(weight.permute(2, 1, 0))
+def packed(weight: Tensor) -> Array:
+    """A kernel ``(O, I, taps)`` as `models.kernels` takes it."""
+    (array,) = arrays(weight.permute(2, 1, 0))
     return kernels.pack(array)
 
 
@@ -178,13 +179,14 @@ def _met(x: Tensor, weight: Tensor, layout: Layout) -> Array:
     return kernels.offsets(weight.shape[-1], x.shape[1], x.shape[-1], layout.dilation)
 
 
-def _arrays(*tensors: Tensor) -> list[Array]:
+def arrays(*tensors: Tensor) -> list[Array]:
     """On the same memory, if it is contiguous."""
     return [tensor.detach().contiguous().numpy() for tensor in tensors]
 
 
-def _for_each_item(work: Callable[[int], None], batch: int) -> None:
-    threads = min(torch.get_num_threads(), batch)
+def for_each_item(work: Callable[[int], None], batch: int, alone: bool = False) -> None:
+    """Shared out among threads, unless it is to be done by this one alone."""
+    threads = 1 if alone else min(torch.get_num_threads(), batch)
     if threads > 1:
         list(_pool(torch.get_num_threads()).map(work, range(batch)))
     else:

@@ -83,7 +83,7 @@ def _up(number: int, multiple: int) -> int:
 
 
 @compiled
-def _add(y: Array, factor: float, x: Array) -> None:
+def add(y: Array, factor: float, x: Array) -> None:
     for t in range(len(y)):
         y[t] += factor * x[t]
 
@@ -211,9 +211,9 @@ def forward(
             _bend(y[o, first:last], mean[o], gain[o], shift[o], slope[o], part)
             for j in range(of_each):
                 i = o * groups // outputs * of_each + j
-                _add(part, residual[o, j], x[i, start + first : start + last])
+                add(part, residual[o, j], x[i, start + first : start + last])
             for m in range(len(share)):
-                _add(share[m, begin - skip : end - skip], mix[o, m], out[o, begin:end])
+                add(share[m, begin - skip : end - skip], mix[o, m], out[o, begin:end])
 
 
 @compiled
@@ -231,7 +231,7 @@ def _measure(
         for m in range(len(grad_share)):
             of_share = grad_share[m, begin - skip : end - skip]
             of_mix[o, m] += _dot(of_share, out[o, begin:end])
-            _add(grad[o, begin:end], mix[o, m], of_share)
+            add(grad[o, begin:end], mix[o, m], of_share)
         sum_g, sum_gc, its_slope = _sums(y[o, first:last], mean[o], gain[o], shift[o], slope[o], part)
         of_z[0, o] += sum_g
         of_z[1, o] += sum_gc
@@ -319,4 +319,4 @@ def backward(
         for o in range(outputs):
             for j in range(of_each):
                 i = o * groups // outputs * of_each + j
-                _add(of_x[i, begin:end], residual[o, j], grad[o, begin - start : end - start])
+                add(of_x[i, begin:end], residual[o, j], grad[o, begin - start : end - start])

@@ -38,6 +38,24 @@ def reach(averages: int) -> int:
     return 4 ** (SHORTEST + averages - 1) - 1 if averages else 0
 
 
+def lengths(averages: int) -> list[int]:
+    """Of that whose levels are given: the present sample, and the averages.
+
+    >>> lengths(2)
+    [1, 64, 256]
+    """
+    return [1, *(4 ** (SHORTEST + n) for n in range(averages))]
+
+
+def distances(averages: int) -> list[int]:
+    """How far apart the four sums are of which each makes one of four times the length, from single samples on.
+
+    >>> distances(1)
+    [1, 4, 16]
+    """
+    return [4**power for power in range(SHORTEST + averages - 1 if averages else 0)]
+
+
 def features(x: Tensor, averages: int) -> Tensor:
     """The signal, its level, and the levels of its averages.
 
@@ -60,19 +78,18 @@ class FeaturesInSteps:
     """
 
     def __init__(self, silence: Tensor, averages: int, longest: int) -> None:
-        powers = range(SHORTEST + averages - 1 if averages else 0)
-        self.sums = [Line(silence.squeeze(-1), 3 * 4**power, longest) for power in powers]
-        self.lengths = silence.new_tensor([1, *(4 ** (SHORTEST + n) for n in range(averages))]).unsqueeze(-1)
+        self.sums = [Line(silence.squeeze(-1), 3 * apart, longest) for apart in distances(averages)]
+        self.lengths = silence.new_tensor(lengths(averages)).unsqueeze(-1)
 
     def __call__(self, block: Tensor) -> Tensor:
         items, channels, count = block.shape
         rows = block.permute(2, 0, 1).reshape(count * items, channels)
         total = rows.abs()
         sums = [total]
-        for power, line in enumerate(self.sums):
+        for number, line in enumerate(self.sums, 1):
             line.slot(count).copy_(total)
-            total = line.side_by_side(count, 4, 4**power).sum(1)
-            if power + 1 >= SHORTEST:
+            total = line.side_by_side(count, 4, line.span // 3).sum(1)
+            if number >= SHORTEST:
                 sums.append(total)
         levels = level(torch.stack(sums, dim=1) / self.lengths).flatten(1)
         return torch.cat((rows, levels), dim=1).view(count, items, -1).permute(1, 2, 0)
@@ -81,10 +98,10 @@ class FeaturesInSteps:
 def _means(magnitude: Tensor, averages: int) -> Iterator[Tensor]:
     """The averages, shortest first: four sums make one of four times the length."""
     total = magnitude
-    for power in range(SHORTEST + averages - 1 if averages else 0):
-        total = _four(total, 4**power)
-        if power + 1 >= SHORTEST:
-            yield total / 4 ** (power + 1)
+    for number, apart in enumerate(distances(averages), 1):
+        total = _four(total, apart)
+        if number >= SHORTEST:
+            yield total / (4 * apart)
 
 
 def _four(signal: Tensor, apart: int) -> Tensor:

@@ -28,7 +28,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models import levels
+from models import compiled, levels
+from models.compiled_levels import CompiledFeaturesInSteps
 from models.tcn import TCN
 
 LARGEST_GAIN_DB = 60.0
@@ -89,7 +90,8 @@ class ProductTCN(TCN):
         return levels.features(x, self.averages)
 
     def features_in_steps(self, silence: Tensor, longest: int) -> Callable[[Tensor], Tensor]:
-        return levels.FeaturesInSteps(silence, self.averages, longest)
+        few = silence.device.type == "cpu" and compiled.suits(silence, self.mix.in_channels)
+        return (CompiledFeaturesInSteps if few else levels.FeaturesInSteps)(silence, self.averages, longest)
 
     def output(self, mixed: Tensor, x: Tensor) -> Tensor:
         """The input times the gain, plus what a gain cannot do."""

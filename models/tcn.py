@@ -30,6 +30,7 @@ from torch.nn import functional as F
 
 from models import compiled, gpu
 from models.compiled import CompiledBlock
+from models.compiled_steps import CompiledSteps
 from models.conv import dilated_conv1d, fast_on, pad_rows
 from models.fused import FusedBlock, Layout
 from models.gpu import GPUBlock
@@ -433,7 +434,8 @@ class TCN(Net):
 
     def steps(self, controls: Tensor) -> TCNSteps:
         """See `Net.steps`; many times as fast as `step` for short blocks."""
-        return TCNSteps(self, controls)
+        few = controls.device.type == "cpu" and compiled.suits(controls, self.mix.in_channels)
+        return (CompiledSteps if few else TCNSteps)(self, controls)
 
     @torch.no_grad()
     def _initialise(self) -> None:

@@ -55,7 +55,7 @@ class TCNSteps(Steps):
         self.longest = max(1, rows // len(controls))
         self.mix = net.mix.weight.squeeze(-1).t().contiguous()
         self.bias: Any = net.mix.bias
-        self.layers: list[Layer] = []
+        self.layers: list[Any] = []
         # The state after endless silence has, of each layer, one sample that is the same at all times.
         silence = controls.new_zeros(len(controls), net.in_channels, 1)
         self.dry = Line(silence.squeeze(-1), net.lookahead, self.longest)  # the input that the output takes
@@ -65,31 +65,41 @@ class TCNSteps(Steps):
         condition = self._condition(controls)
         block: Any
         for block in net.blocks:
-            identity = torch.eye(past.shape[1], dtype=past.dtype, device=past.device)
-            residual = block.residual(identity.unsqueeze(-1)).squeeze(-1)
-            self.layers.append(
-                Layer(
-                    block,
-                    Line(past, block.span, self.longest),
-                    Line(total, block.lookahead, self.longest),
-                    block.conv.weight.permute(2, 1, 0).contiguous(),
-                    block.activation.weight,
-                    residual.diagonal().contiguous() if block.residual.groups == residual.shape[1] else residual,
-                )
-            )
+            self.layers.append(self.layer(block, past, total))
             past = block(past.unsqueeze(-1).expand(-1, -1, block.span + 1), condition).squeeze(-1)
             total = total + past @ self.mix
         self.films = self._films(controls)
-        self.before: list[tuple[Tensor, Tensor]] | None = None  # from which the next samples come to `films`
+        self.before: Any = None  # the films from which the next samples come to `films`
+
+    def layer(self, block: Any, past: Tensor, total: Tensor) -> Any:
+        """A block of the network with what it remembers after endless silence: past input and sum, ``(B, …)``."""
+        identity = torch.eye(past.shape[1], dtype=past.dtype, device=past.device)
+        residual = block.residual(identity.unsqueeze(-1)).squeeze(-1)
+        return Layer(
+            block,
+            Line(past, block.span, self.longest),
+            Line(total, block.lookahead, self.longest),
+            block.conv.weight.permute(2, 1, 0).contiguous(),
+            block.activation.weight,
+            residual.diagonal().contiguous() if block.residual.groups == residual.shape[1] else residual,
+        )
+
+    def delayed(self, block: Tensor) -> Tensor:
+        """Of the input, what belongs to the output of a block."""
+        if not self.net.lookahead:
+            return block
+        items, _, count = block.shape
+        self.dry.slot(count).view(count, items, -1).copy_(block.permute(2, 0, 1))
+        return self.dry.delayed(count, self.net.lookahead).view(count, items, -1).permute(1, 2, 0)
 
     def set(self, controls: Tensor) -> None:
-        self.before = self.before or self.films
+        self.before = self.films if self.before is None else self.before
         self.films = self._films(controls)
 
-    def _films(self, controls: Tensor) -> list[tuple[Tensor, Tensor]]:
+    def _films(self, controls: Tensor) -> Any:
         """Gain and shift of each layer."""
         condition = self._condition(controls)
-        return [layer.block.film.gain_and_shift(condition) for layer in self.layers]
+        return [block.film.gain_and_shift(condition) for block in self.net.blocks]
 
     def _condition(self, controls: Tensor) -> Tensor:
         return controls if self.net.conditioning is None else self.net.conditioning(controls)
@@ -99,7 +109,6 @@ class TCNSteps(Steps):
         rows = count * items
         first = self.layers[0]
         first.input.slot(count).view(count, items, -1).copy_(self.features(block).permute(2, 0, 1))
-        self.dry.slot(count).view(count, items, -1).copy_(block.permute(2, 0, 1))
         first.total.slot(count).zero_()
         films = self._moving(count) if self.before else self.films
         for layer, (gain, shift), after in zip(self.layers, films, [*self.layers[1:], None], strict=True):
@@ -124,11 +133,8 @@ class TCNSteps(Steps):
             total = torch.addmm(waiting, output, self.mix)
             if after:
                 after.total.slot(count).copy_(total)
-        mixed, dry = (
-            signal.view(count, items, -1).permute(1, 2, 0)
-            for signal in (total + self.bias, self.dry.delayed(count, self.net.lookahead))
-        )
-        return self.net.output(mixed, dry)
+        mixed = (total + self.bias).view(count, items, -1).permute(1, 2, 0)
+        return self.net.output(mixed, self.delayed(block))
 
     def _moving(self, count: int) -> list[tuple[Tensor, Tensor]]:
         """On the way from the films before to those of the controls now, of each sample: ``(count, B, channels)``."""

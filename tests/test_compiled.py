@@ -11,7 +11,7 @@ import torch
 from numba.core import caching
 from torch import Tensor
 
-from models import compiled, kernels, vectors
+from models import compiled, kernels, step_kernels, vectors
 from models.compiled import CompiledBlock
 from models.fused import Layout
 from models.kernels import PART, SLACK
@@ -123,6 +123,11 @@ def test_compiles_where_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch) 
     assert not twice.stats.cache_path
 
 
-def test_the_cache_changes_with_the_vectors() -> None:
-    source = Path(vectors.__file__).read_bytes()
-    assert hashlib.sha256(source).hexdigest().startswith(kernels.VECTORS_DIGEST), "write it into models/kernels.py"
+def test_the_cache_changes_with_what_is_compiled_into_it() -> None:
+    for module, digest, where in (
+        (vectors, kernels.VECTORS_DIGEST, "models/kernels.py"),
+        (kernels, step_kernels.KERNELS_DIGEST, "models/step_kernels.py"),
+    ):
+        source = Path(module.__file__).read_bytes()
+        assert len(digest) == 16
+        assert hashlib.sha256(source).hexdigest().startswith(digest), f"write it into {where}"

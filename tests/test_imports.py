@@ -24,6 +24,8 @@ FURTHER = {
     "models/system.py": {"pytorch_lightning"},
     "models/callbacks.py": {"pytorch_lightning", "tqdm", "matplotlib"},
     "models/compiled.py": {"numpy"},
+    "models/compiled_levels.py": {"numpy"},
+    "models/compiled_steps.py": {"numpy"},
     "models/gpu.py": {"triton"},
     "models/gpu_kernels.py": {"triton"},
     "models/kernels.py": {"numpy", "numba"},

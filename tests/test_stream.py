@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models import tcn_steps
+from models import compiled, tcn_steps
+from models.compiled_steps import CompiledSteps
 from models.net import Net, Unprocessed
 from models.product import ProductTCN
 from models.stream import Stream
@@ -91,10 +92,17 @@ NETS = {
 }
 
 
+@pytest.mark.parametrize("way", ["compiled", "torch"])
 @pytest.mark.parametrize("name", NETS)
-def test_blocks_of_any_size_give_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short blocks and long ones are computed in different ways, and those beyond a length in parts."""
+def test_blocks_of_any_size_give_the_whole(name: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few channels and many, and in torch short blocks and long ones, are computed in different ways; those beyond a
+    length in parts."""
     net = NETS[name]()
+    if way == "torch":
+        monkeypatch.setattr(compiled, "CHANNELS", 0)
+    if isinstance(net, TCN):
+        steps = net.steps(torch.zeros(1, net.controls))
+        assert isinstance(steps, CompiledSteps) == (way == "compiled")
     monkeypatch.setattr(tcn_steps, "ROWS", 300)
     monkeypatch.setattr(tcn_steps, "FEW_ROWS", 100)
     items, samples = 3, 1500
@@ -168,14 +176,17 @@ def reference(net: TCN, x: Tensor, controls: Tensor, earlier: Tensor, share: Ten
     return torch.tanh(total + net.mix.bias[:, None])  # type: ignore[index]
 
 
+@pytest.mark.parametrize("way", ["compiled", "torch"])
 @pytest.mark.parametrize("options", [{}, {"causal": True}, {"kernel_size": 2, "in_channels": 2}])
 def test_controls_that_change_move_over_a_block_to_those_of_the_newest_sample_in_every_layer(
-    options: dict[str, Any],
+    options: dict[str, Any], way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if way == "torch":
+        monkeypatch.setattr(compiled, "CHANNELS", 0)
     net = net_of(**options).double()
-    x = noise(2, net.in_channels, 500, torch.float64)
+    x = noise(2, net.in_channels, 1700, torch.float64)
     generator = torch.Generator().manual_seed(5)
-    sizes = [3, 100, 1, 1, 60, 0, 200, 135]
+    sizes = [3, 100, 1, 1, 60, 0, 1400, 135]
     settings = torch.rand(len(sizes), 2, 2, generator=generator, dtype=torch.float64)
     blocks = [(setting.unsqueeze(-1), size) for setting, size in zip(settings, sizes, strict=True) if size]
     controls = torch.cat([setting.expand(-1, -1, size) for setting, size in blocks], dim=-1)
@@ -183,7 +194,8 @@ def test_controls_that_change_move_over_a_block_to_those_of_the_newest_sample_in
     earlier = torch.cat(
         [setting.expand(-1, -1, size) for setting, (_, size) in zip(before, blocks, strict=False)], dim=-1
     )
-    share = torch.cat([torch.arange(1, size + 1, dtype=torch.float64) / size for _, size in blocks])
+    ways = [torch.arange(1, size + 1, dtype=torch.float64) / min(size, tcn_steps.LONGEST_WAY) for _, size in blocks]
+    share = torch.cat(ways).clamp_max(1)
     stream = Stream(net, torch.zeros(2))
     outputs = []
     for block, setting in zip(x.split(sizes, dim=-1), settings, strict=True):  # type: ignore[no-untyped-call]
