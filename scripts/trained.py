@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from models import run
-from scripts.results import scores, table
+from scripts.results import card, scores, table
 from scripts.results.scores import Evaluation
 from scripts.results.table import figure
 
@@ -57,16 +57,15 @@ def keep(results: Path, seed: str, out: Path = KEPT) -> list[Path]:
         )
         for name in ("config.yaml", "status.json", "metrics.csv"):
             shutil.copyfile(source / name, folder / name)
-        run.replace_file(folder / "card.md", card(label, folder.name, config, status, evaluation, item["run"]))
+        run.replace_file(folder / "card.md", card_of(label, folder.name, config, status, evaluation, item["run"]))
         written.append(folder)
     return written
 
 
-def card(
+def card_of(
     label: str, name: str, config: Mapping[str, Any], status: Mapping[str, Any], evaluation: Evaluation, of_run: str
 ) -> str:
     """The card of a model in Markdown."""
-    data = config["data"]
     settings = ", ".join(
         f"{MODES[switch]} {' '.join(knob for at, _, knob in parsed if at == switch)}"
         for parsed in [[setting.partition("__") for setting in evaluation.info["trained_settings"]]]
@@ -78,16 +77,17 @@ def card(
     for (switch, knob), of in rows.groupby(["switch", "peak_reduction"], sort=False):
         kinds = "" if f"{switch}__{knob}" in evaluation.info["trained_settings"] else " (new)"
         lines.append(f"| {MODES[str(switch)]} {knob}{kinds} | {_scores(of)} |")
-    return f"""# A model of the LA-2A, trained with {label}
-
-- Network: `{config["model"]["_target_"]}`, {", ".join(f"{k} {v}" for k, v in config["model"].items() if k[0] != "_")}
-- Trained on: the embedded data set, {data["recordings"]["minutes"]} minutes, {data["sample_rate"]} Hz, mono: a model
-  of the LA-2A over synthesised programme material, not recordings of the device. Settings: {settings}.
-- Training: {status["steps"]} steps of {data["batch_size"]} crops of {data["segment_length"]} samples, seed
-  {config["seed"]}, {status["seconds"]:.0f} s. Loss: `{config["loss"]["_target_"]}`.
-- Controls: switch (0 Compress, 1 Limit), peak reduction / 100.
-- Use: `python -m scripts.render in.wav out.wav --run models/trained/{name} --peak-reduction 65`
-
+    head = card.card(
+        f"A model of the LA-2A, trained with {label}",
+        config,
+        status,
+        [
+            "Controls: switch (0 Compress, 1 Limit), peak reduction / 100.",
+            f"Use: `python -m scripts.render in.wav out.wav --run models/trained/{name} --peak-reduction 65`",
+        ],
+        settings,
+    )
+    return f"""{head}
 Scores on the test split, convention `standard`; a new setting is one that was never trained on:
 
 | setting | ESR | MR |

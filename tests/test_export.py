@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -26,7 +27,7 @@ from models.digest import digest_weights
 from models.net import Net
 from scripts.benchmark import export as benchmark_export
 from scripts.export import __main__ as command
-from scripts.export import describe, folder, graphs, replay
+from scripts.export import card, describe, folder, graphs, replay
 from scripts.export.replay import Array, Pair, Runner
 from tests import export_runs, made_scores
 
@@ -251,7 +252,7 @@ def test_the_description_is_beside_the_graphs_and_inside(
     export: Path, trained_run: Path, about: dict[str, Any]
 ) -> None:
     assert {file.name for file in export.iterdir()} == {
-        *("step.onnx", "whole.onnx", "step.pt2", "whole.pt2", "model.json", "run_onnx.py"),
+        *("step.onnx", "whole.onnx", "step.pt2", "whole.pt2", "model.json", "card.md", "run_onnx.py"),
         *("long_input.wav", "long_output.wav", "short_input.wav", "short_output.wav"),
     }
     assert about["name"] == "study/l1-seed1"
@@ -329,6 +330,31 @@ def leftovers(out: Path) -> list[str]:
     return [file.name for file in out.parent.iterdir() if "partial" in file.name]
 
 
+def test_the_card_tells_what_the_model_is_and_how_to_use_it(export: Path) -> None:
+    text = (export / "card.md").read_text(encoding="utf-8")
+    assert "Trained on: the embedded data set (1 min), a model of the LA-2A" in text
+    assert "Not meant for: claims about a real LA-2A" in text
+    assert "Not scored" in text
+    assert "Latency: 6 samples (0.1 ms)" in text
+    assert "| peak_reduction | 0 to 1 | the knob's 0 … 100, divided by 100 |" in text
+    assert "/somewhere" not in text
+
+
+def test_a_run_that_has_a_card_hands_it_on(tmp_path: Path, about: dict[str, Any]) -> None:
+    (tmp_path / "card.md").write_text("# Mine\n", encoding="utf-8")
+    card.write(tmp_path, tmp_path, about)
+    text = (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert text.startswith("# Mine\n\n## This export\n")
+
+
+def test_the_card_has_the_scores(tmp_path: Path, about: dict[str, Any]) -> None:
+    scored = {"data": "la2a", "means": {"standard": {"ESR": 0.01234, "MR": None}}}
+    card.write(tmp_path, tmp_path, about | {"scores": scored})
+    text = (tmp_path / "card.md").read_text(encoding="utf-8")
+    assert "test split of `la2a`" in text
+    assert "| standard | ESR | 0.01234 |\n| standard | MR | not finite |\n" in text
+
+
 def test_an_export_that_deviates_is_not_there(
     trained_run: Path, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -377,7 +403,7 @@ def test_what_cannot_be_exported_is_told_without_a_traceback(
     assert "something else than an export" in refused(capsys, "--run", str(made), "--out", str(tmp_path / "mine"))
     assert (tmp_path / "mine" / "thesis.txt").exists()
     with monkeypatch.context() as patch:
-        patch.setattr(folder.importlib.util, "find_spec", lambda name: None if name == "onnxscript" else name)
+        patch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxscript" else name)
         assert "needs onnxscript: pip install" in refused(capsys, "--run", str(made))
     net = export_runs.trained(export_runs.SMALL)
     with torch.no_grad():

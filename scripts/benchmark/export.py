@@ -1,7 +1,7 @@
 """Measures the exported step of a network in ONNX Runtime against `Net.step` in PyTorch, on one thread.
 
 python -m scripts.benchmark export                    the paper's network
-python -m scripts.benchmark export --channels 8       the quick study's
+python -m scripts.benchmark export --channels 8       the same with 8 channels
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import torch
 
 from models import run
 from scripts import extras
-from scripts.export import graphs, replay
+from scripts.export import card, graphs, replay
 from scripts.export.describe import controls_of, describe, metadata
 from scripts.export.graphs import Graph
 from scripts.export.replay import Pair, Runner
@@ -66,6 +66,7 @@ def write(
             step, whole = (_write_onnx if name == "onnx" else _write_torch)(partial, traced, about)
             _verify(name, step, whole, about, pairs, tell)
         (partial / ABOUT).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        card.write(folder, partial, about)
         _swap(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
