@@ -1,6 +1,7 @@
 """Keeps the runs of a study as the trained models that come with the product, each with a card.
 
     python -m scripts.trained runs/quick/results --seed 1
+    python -m scripts.trained runs/live/results --prefix live-
 
 writes ``models/trained/<name>/`` for every model of the results: a run like any other (``config.yaml``,
 ``checkpoints/best.ckpt``, ``status.json``, ``metrics.csv``), of which the checkpoint holds the weights alone, and
@@ -28,13 +29,14 @@ METRICS = ("ESR", "MR")  # of the convention `standard`
 MODES = {"0": "Compress", "1": "Limit"}
 
 
-def keep(results: Path, seed: str, out: Path = KEPT) -> list[Path]:
+def keep(results: Path, seed: str, out: Path = KEPT, prefix: str = "") -> list[Path]:
     """Writes the folders of all models of a results folder.
 
     Args:
         results: that evaluate.py wrote.
         seed: of the runs to be kept.
         out: where to; folders of the same names are replaced.
+        prefix: of the names, which are those of the losses.
 
     Raises:
         ValueError: if there is no run of this seed, or one is gone.
@@ -47,7 +49,7 @@ def keep(results: Path, seed: str, out: Path = KEPT) -> list[Path]:
     written = []
     for item in runs:
         source, label = Path(item["run"]), labels[item["model"]]
-        folder = out / re.sub(r"[^a-z0-9]+", "-", label.lower())
+        folder = out / (prefix + re.sub(r"[^a-z0-9]+", "-", label.lower()))
         config, status = run.read_config(source), run.read_status(source)
         weights = run.load_net(source).state_dict()
         shutil.rmtree(folder, ignore_errors=True)
@@ -111,9 +113,10 @@ def main() -> None:
     parser.add_argument("results", type=Path, help="folder that evaluate.py wrote")
     parser.add_argument("--seed", default="1", help="of the runs to be kept")
     parser.add_argument("--out", type=Path, default=KEPT, help="folder of the models")
+    parser.add_argument("--prefix", default="", help="before the names of the folders, which are those of the losses")
     given = parser.parse_args()
     try:
-        for folder in keep(given.results, given.seed, given.out):
+        for folder in keep(given.results, given.seed, given.out, given.prefix):
             print(folder)
     except (ValueError, OSError) as error:
         parser.error(str(error))

@@ -3,7 +3,8 @@
 python -m scripts.benchmark live models/trained/mr models/trained/live-mr
 
 Speed as a multiple of real time at blocks of 64 and 512 samples, in `models.stream.Stream` and as an exported graph in
-ONNX Runtime, all in turn; ESR and MR are those of the model's card, if it has one.
+ONNX Runtime, in turn, some blocks in a row each: beside another program a block finds less of what it needs in the
+caches. ESR and MR are those of the model's card, if it has one.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from scripts.benchmark.stream import multiplications
 from scripts.export import graphs
 
 BLOCKS = (64, 512)  # samples
+IN_A_ROW = 16  # blocks
 COLUMNS = (
     "model",
     "multiplications a sample",
@@ -51,17 +53,22 @@ def scores(folder: Path) -> tuple[str, str]:
 
 
 def row(folder: Path, repeats: int) -> list[str]:
-    """A network's figures: medians of blocks in turn."""
+    """A network's figures: medians of rows of blocks in turn."""
     net = run.load_net(folder)
     model = graphs.to_onnx(graphs.trace(net, _controls(net))["step"]).SerializeToString()
     steps = [stream_step(net, samples) for samples in BLOCKS] + [onnx_step(model, samples) for samples in BLOCKS]
-    times = [[seconds(step) for step in steps] for _ in range(repeats + 3)][3:]  # the first are warm
+    times = [[_in_a_row(step) for step in steps] for _ in range(repeats + 1)][1:]  # the first are warm
     speeds = [
         samples / SAMPLE_RATE / statistics.median(taken)
         for samples, taken in zip(BLOCKS * 2, zip(*times, strict=True), strict=True)
     ]
     latency = f"{1000 * net.lookahead / SAMPLE_RATE:.0f} ms"
     return [folder.name, f"{multiplications(net):,}", latency, *map(number, speeds), *scores(folder)]
+
+
+def _in_a_row(step: Step) -> float:
+    """Seconds for a block."""
+    return seconds(lambda: [step() for _ in range(IN_A_ROW)]) / IN_A_ROW
 
 
 def _controls(net: Net) -> int:
@@ -73,7 +80,7 @@ def main(arguments: Sequence[str]) -> None:
         "python -m scripts.benchmark live", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("runs", type=Path, nargs="+", help="folders of runs")
-    parser.add_argument("--repeats", type=int, default=200, help="blocks of each (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=30, help=f"rows of {IN_A_ROW} blocks (default: %(default)s)")
     chosen = parser.parse_args(arguments)
     if chosen.repeats < 1:
         parser.error("--repeats must be at least 1")
