@@ -1,8 +1,8 @@
 """Loss functions for audio in PyTorch.
 
 - `auraloss.time`: L1Loss, MSELoss, ESRLoss, DCLoss, LogCoshLoss, SNRLoss, SISDRLoss, SDSDRLoss
-- `auraloss.freq`: STFTLoss, MultiResolutionSTFTLoss, RandomResolutionSTFTLoss, MelSTFTLoss, ChromaSTFTLoss,
-  SumAndDifferenceSTFTLoss, SpectralConvergenceLoss, STFTMagnitudeLoss
+- `auraloss.freq`: STFTLoss, MultiResolutionSTFTLoss, RandomResolutionSTFTLoss, MelSTFTLoss, MultiScaleMelLoss,
+  ChromaSTFTLoss, SumAndDifferenceSTFTLoss, SpectralConvergenceLoss, STFTMagnitudeLoss
 - `auraloss.perceptual`: FIRFilter, PreEmphasis, SumAndDifference, SumAndDifferenceLoss
 - `auraloss.base`: WeightedSum, and Loss, the base of all
 - `auraloss.presets`: the spectral losses and the pre-emphasis for a sample rate

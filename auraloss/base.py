@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 
 P = ParamSpec("P")
+Output = Tensor | tuple[Tensor | list[Tensor], ...]
+"""What a loss returns: a tensor, or the loss and its terms."""
 
 
 def check_choice(name: str, value: object, choices: Collection[object]) -> None:
@@ -33,6 +35,11 @@ def check_shapes(name: str, input: Tensor, target: Tensor) -> None:
         raise ValueError(f"{name}: input and target of shape {tuple(input.shape)} hold no samples.")
     if not (input.is_floating_point() and target.is_floating_point()):
         raise ValueError(f"{name}: needs floating-point audio, got {input.dtype} and {target.dtype}.")
+
+
+def common_type(input: Tensor, target: Tensor) -> torch.dtype:
+    """The precision in which a loss of both is computed: the finer of the two, float32 or finer."""
+    return torch.promote_types(torch.promote_types(input.dtype, target.dtype), torch.float32)
 
 
 def reduce(values: Tensor, reduction: str) -> Tensor:
@@ -127,15 +134,22 @@ class Loss(Constants):
         """The named terms that the loss is made of, before their weights, `[*]` each."""
         return {}
 
+    def _prepared(self, target: Tensor) -> Any:
+        """What `_against` needs of a target, `[*, T]`."""
+        return target
+
+    def _against(self, input: Tensor, prepared: Any) -> tuple[Tensor, ...]:
+        """The statistics of an input and a prepared target."""
+        return self._statistics(input, prepared)
+
     def _checked(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         check_shapes(type(self).__name__, input, target)
-        dtype = torch.promote_types(torch.promote_types(input.dtype, target.dtype), torch.float32)
+        dtype = common_type(input, target)
         with torch.autocast(input.device.type, enabled=False):
             return self._statistics(input.to(dtype), target.to(dtype))
 
-    def _pooled(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+    def _pooled(self, statistics: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """What `_value` is applied to: the statistics of each item and channel, or their sums over the batch."""
-        statistics = self._checked(input, target)
         return statistics if self.pool == "item" else tuple(statistic.sum() for statistic in statistics)
 
     def statistics(self, input: Tensor, target: Tensor) -> Tensor:
@@ -149,8 +163,25 @@ class Loss(Constants):
         """The loss from its statistics, `[*, size]` → `[*]`."""
         return self._value(*statistics.unbind(-1))
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor | tuple[Tensor | list[Tensor], ...]:
-        return reduce(self._value(*self._pooled(input, target)), self.reduction)
+    def forward(self, input: Tensor, target: Tensor) -> Output:
+        return self._result(*self._pooled(self._checked(input, target)))
+
+    def _result(self, *statistics: Tensor) -> Output:
+        """What a call returns, from pooled statistics."""
+        return reduce(self._value(*statistics), self.reduction)
+
+    def bind(self, target: Tensor) -> "Bound":
+        """This loss of one target, of which all that does not depend on the input is computed once.
+
+        For many inputs with one target: the outputs of several models, or a sound that is optimised towards another. A
+        spectral loss keeps the target's magnitudes, which is where most of its memory goes.
+
+        >>> from auraloss.time import L1Loss
+        >>> bound = L1Loss().bind(torch.tensor([1.0, 2.0]))
+        >>> bound(torch.tensor([1.0, 4.0])).item(), bound(torch.tensor([2.0, 2.0])).item()
+        (1.0, 0.5)
+        """
+        return Bound(self, target)
 
     def report(self, input: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The loss under the name `"loss"`, and its terms under theirs, from one pass and reduced alike.
@@ -160,7 +191,10 @@ class Loss(Constants):
         >>> {name: term.item() for name, term in both.report(torch.tensor([1.0, 3.0]), torch.zeros(2)).items()}
         {'loss': 4.5, 'l1': 2.0, 'mse': 5.0}
         """
-        statistics = self._pooled(input, target)
+        return self._named(*self._pooled(self._checked(input, target)))
+
+    def _named(self, *statistics: Tensor) -> dict[str, Tensor]:
+        """What `report` returns, from pooled statistics."""
         named = {"loss": self._value(*statistics), **self._terms(*statistics)}
         return {name: reduce(term, self.reduction) for name, term in named.items()}
 
@@ -173,6 +207,50 @@ class Loss(Constants):
             elif name != "self" and (value := getattr(self, name)) != parameter.default:
                 arguments.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(arguments)})"
+
+
+class Bound:
+    """A loss of one target, see `Loss.bind`. It has no gradient with respect to the target.
+
+    Args:
+        loss: any loss.
+        target: `[*, T]`. It is not copied: write nothing into it.
+
+    >>> from auraloss.time import L1Loss
+    >>> Bound(L1Loss(reduction="sum"), torch.zeros(2, 1)).report(torch.tensor([[1.0], [3.0]]))
+    {'loss': tensor(4.)}
+    """
+
+    def __init__(self, loss: Loss, target: Tensor) -> None:
+        check_shapes(type(loss).__name__, target, target)
+        self.loss = loss
+        self.target = target.detach()
+        self._of_type: dict[torch.dtype, Any] = {}  # the target prepared in each precision that was asked for
+
+    def statistics(self, input: Tensor) -> Tensor:
+        """As `Loss.statistics`."""
+        return torch.stack(self._checked(input), -1)
+
+    def report(self, input: Tensor) -> dict[str, Tensor]:
+        """As `Loss.report`."""
+        return self.loss._named(*self.loss._pooled(self._checked(input)))
+
+    def __call__(self, input: Tensor) -> Output:
+        return self.loss._result(*self.loss._pooled(self._checked(input)))
+
+    def _checked(self, input: Tensor) -> tuple[Tensor, ...]:
+        check_shapes(type(self.loss).__name__, input, self.target)
+        dtype = common_type(input, self.target)
+        with torch.autocast(input.device.type, enabled=False):
+            if dtype not in self._of_type:
+                # Never inference tensors: a later input may need a gradient.
+                with torch.inference_mode(False), torch.no_grad():
+                    target = self.target.clone() if self.target.is_inference() else self.target
+                    self._of_type[dtype] = self.loss._prepared(target.to(dtype))
+            return self.loss._against(input.to(dtype), self._of_type[dtype])
+
+    def __repr__(self) -> str:
+        return f"{self.loss!r}.bind({tuple(self.target.shape)})"
 
 
 class WeightedSum(Loss):
@@ -210,6 +288,13 @@ class WeightedSum(Loss):
 
     def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         return tuple(chain.from_iterable(loss._statistics(input, target) for loss in self._losses()))
+
+    def _prepared(self, target: Tensor) -> Any:
+        return [loss._prepared(target) for loss in self._losses()]
+
+    def _against(self, input: Tensor, prepared: Any) -> tuple[Tensor, ...]:
+        pairs = zip(self._losses(), prepared, strict=True)
+        return tuple(chain.from_iterable(loss._against(input, of_target) for loss, of_target in pairs))
 
     def _value(self, *statistics: Tensor) -> Tensor:
         values = [loss._value(*part) for loss, part in self._parts(statistics)]

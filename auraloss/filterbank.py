@@ -32,8 +32,10 @@ def _hz(mel: Tensor) -> Tensor:
 
 
 @computed_once
-def mel_filterbank(sample_rate: float, fft_size: int, n_mels: int) -> Tensor:
-    """Triangular filters, equally spaced in mel from 0 Hz to half the sample rate, each of unit area.
+def mel_filterbank(
+    sample_rate: float, fft_size: int, n_mels: int, f_min: float = 0.0, f_max: float | None = None
+) -> Tensor:
+    """Triangular filters, equally spaced in mel from `f_min` to `f_max`, each of unit area.
 
     `2/(high − low) · max(0, min((f − low)/(centre − low), (high − f)/(high − centre)))`
 
@@ -44,12 +46,15 @@ def mel_filterbank(sample_rate: float, fft_size: int, n_mels: int) -> Tensor:
         sample_rate: in Hz.
         fft_size: in samples.
         n_mels: number of bands.
+        f_min: where the lowest band begins, in Hz.
+        f_max: where the highest band ends, in Hz; half the sample rate if left out.
 
     Shape:
         - output: `(bands, fft_size // 2 + 1)`, float32, `1 <= bands <= n_mels`; in 1/Hz.
 
     Raises:
-        ValueError: if `sample_rate` or `n_mels` is not positive, or `fft_size` is below 3.
+        ValueError: if `sample_rate` or `n_mels` is not positive, `fft_size` is below 3, `f_min` and `f_max` do not rise
+            from 0 or more to half the sample rate or less, or no bin of the FFT is between them.
 
     Source: Slaney, Auditory Toolbox, 1998. The same as `librosa.filters.mel` without its rows of zeros.
 
@@ -57,13 +62,24 @@ def mel_filterbank(sample_rate: float, fft_size: int, n_mels: int) -> Tensor:
     tensor([[0.0000, 0.0010, 0.0020, 0.0010, 0.0000]])
     """
     _check(sample_rate, fft_size, n_mels=n_mels)
+    highest = sample_rate / 2 if f_max is None else f_max
+    if not 0 <= f_min < highest <= sample_rate / 2:
+        raise ValueError(
+            f"needs 0 <= f_min < f_max <= {sample_rate / 2} Hz, half the sample rate, got f_min={f_min} and "
+            f"f_max={f_max}."
+        )
     bins = torch.arange(fft_size // 2 + 1, dtype=torch.float64) * sample_rate / fft_size
-    top = _mel(torch.tensor(sample_rate / 2, dtype=torch.float64))
-    edges = _hz(torch.linspace(0, 1, n_mels + 2, dtype=torch.float64) * top)
+    bottom, top = _mel(torch.tensor([f_min, highest], dtype=torch.float64))
+    edges = _hz(bottom + torch.linspace(0, 1, n_mels + 2, dtype=torch.float64) * (top - bottom))
     low, centre, high = (edges[i : i + n_mels, None] for i in range(3))
     triangles = torch.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)).clamp(min=0)
     # A bin on an edge, such as half the sample rate, is in no band, even where rounding leaves it a height of 1e-16.
     hit = triangles.amax(-1) > 1e-9
+    if not hit.any():
+        raise ValueError(
+            f"fft_size={fft_size} has a bin every {sample_rate / fft_size:.1f} Hz at {sample_rate} Hz, and none in the "
+            f"bands from f_min={f_min} to f_max={highest} Hz."
+        )
     return (triangles * 2 / (high - low))[hit].float()
 
 
@@ -156,6 +172,34 @@ class _Bands(torch.autograd.Function):
         for first, last, low, high in ctx.blocks:
             of_bins[..., low:high] += of_bands[..., first:last] @ bank[first:last, low:high]
         return of_bins, None, None
+
+
+class _Raised(torch.autograd.Function):
+    """`max(bands, floor)`; the gradient does not stop at the floor, so that a faint prediction learns."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(bands: Tensor, floor: float) -> Tensor:
+        return bands.clamp(min=floor)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, float], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
+
+
+def raised(bands: Tensor, floor: float) -> Tensor:
+    """`max(bands, floor)` with the gradient of `bands`.
+
+    >>> raised(torch.tensor([0.5, 2.0]), 1.0)
+    tensor([1., 2.])
+    """
+    result: Tensor = _Raised.apply(bands, floor)
+    return result
 
 
 def sum_into_bands(spectrum: Tensor, bank: Tensor, blocks: list[Block]) -> Tensor:

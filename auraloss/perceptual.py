@@ -3,12 +3,13 @@
 import math
 from functools import lru_cache
 from itertools import chain
+from typing import Any
 
 import scipy.signal
 import torch
 from torch import Tensor
 
-from auraloss.base import Constants, Loss, check_choice
+from auraloss.base import Constants, Loss, Output, check_choice
 from auraloss.recursive import recursive_filter
 
 
@@ -209,6 +210,15 @@ class PreEmphasis(Loss):
     def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         return self.loss._statistics(*self.filter(input, target))
 
+    def _prepared(self, target: Tensor) -> Any:
+        """The filtered target; as it is for a module that may need both signals at once."""
+        alone = getattr(self.filter, "filter", None)
+        return target if alone is None else self.loss._prepared(alone(target))
+
+    def _against(self, input: Tensor, prepared: Any) -> tuple[Tensor, ...]:
+        alone = getattr(self.filter, "filter", None)
+        return self._statistics(input, prepared) if alone is None else self.loss._against(alone(input), prepared)
+
     def _value(self, *statistics: Tensor) -> Tensor:
         return self.loss._value(*statistics)
 
@@ -253,6 +263,13 @@ class SumAndDifferenceLoss(Loss):
         pairs = zip(self.sd(input), self.sd(target), strict=True)
         return tuple(chain.from_iterable(self.loss._statistics(x, y) for x, y in pairs))
 
+    def _prepared(self, target: Tensor) -> Any:
+        return [self.loss._prepared(signal) for signal in self.sd(target)]
+
+    def _against(self, input: Tensor, prepared: Any) -> tuple[Tensor, ...]:
+        pairs = zip(self.sd(input), prepared, strict=True)
+        return tuple(chain.from_iterable(self.loss._against(x, y) for x, y in pairs))
+
     def _terms(self, *statistics: Tensor) -> dict[str, Tensor]:
         half = self.loss.size
         return {"sum": self.loss._value(*statistics[:half]), "difference": self.loss._value(*statistics[half:])}
@@ -261,6 +278,6 @@ class SumAndDifferenceLoss(Loss):
         terms = self._terms(*statistics)
         return (self.w_sum * terms["sum"] + self.w_diff * terms["difference"]) / 2
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor | tuple[Tensor | list[Tensor], ...]:
-        report = self.report(input, target)
+    def _result(self, *statistics: Tensor) -> Output:
+        report = self._named(*statistics)
         return report["loss"] if self.output == "loss" else tuple(report.values())

@@ -72,7 +72,8 @@ def multi_resolution_mel(sample_rate: float, **options: Any) -> MultiResolutionS
         sample_rate: in Hz.
         **options: arguments of `MultiResolutionSTFTLoss` other than sizes, bands and weights.
 
-    Source: Kumar et al., High-fidelity audio compression with improved RVQGAN, 2023.
+    Windows and bands are those of Kumar et al., High-fidelity audio compression with improved RVQGAN, 2023; their loss
+    itself is `auraloss.freq.MultiScaleMelLoss`.
 
     >>> multi_resolution_mel(44_100).n_bins
     (5, 10, 20, 40, 80, 160, 320)

@@ -109,6 +109,19 @@ class MultiResolutionSTFTLoss(SpectralLoss):
         losses: list[Any] = list(self.stft_losses)
         return tuple(chain.from_iterable(loss._statistics(input, target) for loss in losses))
 
+    def _prepared(self, target: Tensor) -> Any:
+        if self.prefilter is not None:
+            target = self.prefilter.filter(target)
+        losses: list[Any] = list(self.stft_losses)
+        return [loss._prepared(target) for loss in losses]
+
+    def _against(self, input: Tensor, prepared: Any) -> tuple[Tensor, ...]:
+        if self.prefilter is not None:
+            input = self.prefilter.filter(input)
+        losses: list[Any] = list(self.stft_losses)
+        pairs = zip(losses, prepared, strict=True)
+        return tuple(chain.from_iterable(loss._against(input, of_target) for loss, of_target in pairs))
+
 
 class SumAndDifferenceSTFTLoss(SumAndDifferenceLoss):
     """`MultiResolutionSTFTLoss` of sum and difference of two channels, `(w_sum·L₊ + w_diff·L₋) / 2`.

@@ -1,20 +1,18 @@
 """Losses on one short-time Fourier transform: linear frequency, mel bands, or chroma."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from auraloss.base import Loss, check_choice, reduce
-from auraloss.filterbank import band_blocks, chroma_filterbank, mel_filterbank, sum_into_bands
+from auraloss.base import Loss, Output, check_choice, reduce
+from auraloss.filterbank import band_blocks, chroma_filterbank, mel_filterbank, raised, sum_into_bands
 from auraloss.magnitude import Distances, bin_count, log_shift, root
 from auraloss.perceptual import a_weighting
 from auraloss.spectrum import Window, frame_count, make_window, spectrum
 
-Output = Tensor | tuple[Tensor | list[Tensor], ...]
-
-FILTERBANKS: dict[str, Callable[[float, int, int], Tensor]] = {"mel": mel_filterbank, "chroma": chroma_filterbank}
+FILTERBANKS: dict[str, Callable[..., Tensor]] = {"mel": mel_filterbank, "chroma": chroma_filterbank}
 CACHE_BINS = 2**19
 """A CPU computes as many items at once as have this many bins: their magnitudes, 2 MB, stay in its cache."""
 
@@ -82,13 +80,22 @@ class SpectralLoss(Loss):
         terms = self._terms(*statistics)
         return torch.stack([self._weights[name] * term for name, term in terms.items()]).sum(0)
 
-    def forward(self, input: Tensor, target: Tensor) -> Output:
-        statistics = self._pooled(input, target)
+    def _result(self, *statistics: Tensor) -> Output:
         loss = reduce(self._value(*statistics), self.reduction)
         if self.output == "loss":
             return loss
         terms = self._resolution_terms(*statistics).values()
         return loss, *([reduce(part, self.reduction) for part in parts] for parts in terms)
+
+
+class Target(NamedTuple):
+    """Some rows of a target."""
+
+    signal: Tensor
+    of_bins: tuple[Tensor, Tensor] | None
+    """Transform and magnitude of each bin, if their phases count."""
+    magnitude: Tensor
+    """What is compared: of bins, or of bands."""
 
 
 class STFTLoss(SpectralLoss):
@@ -109,6 +116,8 @@ class STFTLoss(SpectralLoss):
         scale: `"mel"` or `"chroma"`: compare the magnitudes summed into `n_bins` mel bands or pitch classes.
             `None`: the bins themselves.
         n_bins: number of bands. Mel bands too narrow to hold a bin of the FFT are left out.
+        f_min, f_max: in Hz, where the lowest mel band begins and the highest ends; from 0 to half the sample rate if
+            left out.
         perceptual_weighting: A-weight both signals first.
         scale_invariance: scale the target's magnitudes of each item and channel to best match the input's. The loss
             is then blind to the level of a prediction for a silent target too.
@@ -133,6 +142,8 @@ class STFTLoss(SpectralLoss):
     tensor(1.0545)
     """
 
+    band_floor: float = 0.0
+    """A fainter band counts as this loud; `MultiScaleMelLoss` sets it."""
     window_values: Tensor
     filterbank: Tensor | None
 
@@ -159,6 +170,8 @@ class STFTLoss(SpectralLoss):
         log_eps: float = 0.0,
         log_fac: float = 1.0,
         pool: str = "item",
+        f_min: float = 0.0,
+        f_max: float | None = None,
     ) -> None:
         super().__init__(1, w_sc, w_log_mag, w_lin_mag, w_phs, output, reduction, pool)
         check_choice("mag_distance", mag_distance, ("L1", "L2"))
@@ -184,36 +197,58 @@ class STFTLoss(SpectralLoss):
         self.device = device
         self.log_eps = log_eps
         self.log_fac = log_fac
+        self.f_min = f_min
+        self.f_max = f_max
         self._shift = log_shift(log_eps, log_fac)
         self.register_buffer("window_values", make_window(window, win_length).to(device))
         bank = None
+        limits = {} if (f_min, f_max) == (0.0, None) else {"f_min": f_min, "f_max": f_max}
+        if limits and scale != "mel":
+            raise ValueError(f"STFTLoss: f_min={f_min} and f_max={f_max} are of mel bands, got scale={scale!r}.")
         if scale is not None:
             if n_bins is None or sample_rate is None:
                 raise ValueError(f"STFTLoss: scale={scale!r} needs n_bins and sample_rate.")
-            bank = FILTERBANKS[scale](sample_rate, fft_size, n_bins).to(device)
+            bank = FILTERBANKS[scale](sample_rate, fft_size, n_bins, **limits).to(device)
             self._blocks = band_blocks(bank)
         self.register_buffer("filterbank", bank)
         self.prefilter = a_weighting(sample_rate, device) if perceptual_weighting else None
 
-    def forward(self, input: Tensor, target: Tensor) -> Output:
-        result = super().forward(input, target)
+    def _result(self, *statistics: Tensor) -> Output:
+        result = super()._result(*statistics)
         if isinstance(result, Tensor):
             return result
         return result[0], *(term[0] for term in result[1:])  # the one resolution of each list
 
     def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
-        samples = input.shape[-1]
-        self.check_length(samples)
+        self.check_length(input.shape[-1])
         if self.prefilter is not None:
             input, target = self.prefilter(input, target)
-        input = audible(input, target)
-        x, y = input.reshape(-1, samples), target.reshape(-1, samples)
-        rows = len(x)
-        if x.device.type == "cpu":
-            bins = frame_count(samples, self.fft_size, self.hop_size) * (self.fft_size // 2 + 1)
-            rows = max(1, CACHE_BINS // bins)
-        parts = [self._row_statistics(*pair) for pair in zip(x.split(rows), y.split(rows), strict=True)]
+        return self._joined(input, (self._of_target(y) for y in self._rows(target)))
+
+    def _prepared(self, target: Tensor) -> Any:
+        self.check_length(target.shape[-1])
+        if self.prefilter is not None:
+            target = self.prefilter.filter(target)
+        return [self._of_target(y) for y in self._rows(target)]
+
+    def _against(self, input: Tensor, prepared: Any) -> tuple[Tensor, ...]:
+        if self.prefilter is not None:
+            input = self.prefilter.filter(input)
+        return self._joined(input, prepared)
+
+    def _joined(self, input: Tensor, targets: Iterable["Target"]) -> tuple[Tensor, ...]:
+        """Statistics of all rows."""
+        parts = [self._row_statistics(x, y) for x, y in zip(self._rows(input), targets, strict=True)]
         return torch.cat(parts).view(*input.shape[:-1], -1).unbind(-1)
+
+    def _rows(self, signal: Tensor) -> tuple[Tensor, ...]:
+        """Signals `(rows, T)`, as many at once as stay in the cache."""
+        samples = signal.shape[-1]
+        rows = signal.reshape(-1, samples)
+        if signal.device.type != "cpu":
+            return (rows,)
+        bins = frame_count(samples, self.fft_size, self.hop_size) * (self.fft_size // 2 + 1)
+        return rows.split(max(1, CACHE_BINS // bins))
 
     def check_length(self, samples: int) -> None:
         """Raise a `ValueError` if a signal is too short to be reflected at its ends."""
@@ -223,17 +258,24 @@ class STFTLoss(SpectralLoss):
                 f"samples, got {samples}."
             )
 
-    def _row_statistics(self, x: Tensor, y: Tensor) -> Tensor:
+    def _of_target(self, signal: Tensor) -> "Target":
+        """What is compared with of targets `(rows, T)`."""
+        transform, magnitude = self._spectrum(signal)
+        of_bins = (transform, magnitude) if self.w_phs else None
+        return Target(signal, of_bins, self.bands(magnitude))
+
+    def _spectrum(self, signal: Tensor) -> tuple[Tensor, Tensor]:
+        return spectrum(signal, self.window_values.to(signal), self.fft_size, self.hop_size, self.eps)
+
+    def _row_statistics(self, x: Tensor, target: "Target") -> Tensor:
         """Statistics of signals `(rows, T)`, in the order of `SpectralLoss`."""
-        window = self.window_values.to(x)
-        x_spectrum, x_mag = spectrum(x, window, self.fft_size, self.hop_size, self.eps)
-        y_spectrum, y_mag = spectrum(y, window, self.fft_size, self.hop_size, self.eps)
+        x_spectrum, x_mag = self._spectrum(audible(x, target.signal))
         phase, phases = torch.zeros_like(x[:, 0]), bin_count(x_mag)
-        if self.w_phs:
+        if target.of_bins is not None:
+            y_spectrum, y_mag = target.of_bins
             silent = torch.minimum(x_mag, y_mag) <= 1.000001 * self.eps**0.5  # the floor, whatever its rounding
             phase = torch.where(silent, 1, x_spectrum * y_spectrum.conj()).angle().square().sum((-2, -1))
-        if self.filterbank is not None:
-            x_mag, y_mag = self.bands(x_mag), self.bands(y_mag)
+        x_mag, y_mag = self.bands(x_mag), target.magnitude
         if self.scale_invariance:
             scale = (x_mag * y_mag).sum((-2, -1), keepdim=True) / y_mag.square().sum((-2, -1), keepdim=True)
             y_mag = y_mag * scale
@@ -249,7 +291,8 @@ class STFTLoss(SpectralLoss):
         """Magnitudes summed into bands if there is a filterbank, `[*, bins]` → `[*, bands]`."""
         if self.filterbank is None:
             return magnitude
-        return sum_into_bands(magnitude, self.filterbank.to(magnitude), self._blocks)
+        bands = sum_into_bands(magnitude, self.filterbank.to(magnitude), self._blocks)
+        return raised(bands, self.band_floor) if self.band_floor else bands
 
 
 class MelSTFTLoss(STFTLoss):

@@ -172,4 +172,5 @@ def _sums(loss: STFTLoss, x: Magnitude, y: Magnitude, energy: Tensor, zero: Tens
 
 def _key(loss: STFTLoss) -> object:
     """Losses of one transform and one key are equal."""
-    return loss.eps, loss.scale, loss.n_bins, loss.sample_rate, loss.distance
+    bands = loss.scale, loss.n_bins, loss.sample_rate, loss.f_min, loss.f_max, loss.band_floor
+    return loss.eps, bands, loss.distance

@@ -25,6 +25,7 @@ WITHOUT_EXAMPLE = {
     "auraloss.base.check_choice": "raises or does nothing",
     "auraloss.base.check_shapes": "raises or does nothing",
     "auraloss.base.computed_once": "what it saves is time",
+    "auraloss.base.common_type": "a type, and the docstring says which",
     "auraloss.base.Constants": "what it keeps is a precision, at a `.to()`",
     "auraloss.base.reduce": "a mean or a sum, and the docstring says so",
     "auraloss.filterbank.sum_into_bands": "a product of matrices, and the docstring says which",
@@ -38,6 +39,7 @@ WITHOUT_EXAMPLE = {
     "auraloss.spectrum.overlap_add": "used within the spectrum alone, and tested by hand",
     "auraloss.spectrum.spectrum": "complex numbers; STFTLoss has an example",
     "auraloss.stft.SpectralLoss": "abstract",
+    "auraloss.stft.Target": "three tensors, and the docstring says which",
     "auraloss.time.squared_error": "a sum of squares",
 }
 
@@ -67,9 +69,12 @@ CALLS = [
     *(f"{name}({DISTORTION})" for name in ("SNRLoss", "SISDRLoss", "SDSDRLoss")),
     "SpectralConvergenceLoss('sum', 'batch')",
     "STFTMagnitudeLoss(False, 'L2', 'sum', 0.5, 3.0, 'batch')",
-    f"STFTLoss({RESOLUTION}, 44100, 'mel', 9, True, {OPTIONS}, log_eps=0.5, log_fac=3.0, pool='batch')",
+    f"STFTLoss({RESOLUTION}, 44100, 'mel', 9, True, {OPTIONS}, log_eps=0.5, log_fac=3.0, pool='batch',"
+    " f_min=900.0, f_max=9000.0)",
     f"MelSTFTLoss(16000, {RESOLUTION}, 9, perceptual_weighting=True, {OPTIONS})",
     f"ChromaSTFTLoss(16000, {RESOLUTION}, 24, {OPTIONS})",
+    "MultiScaleMelLoss(16000, [4, 9], [32, 64], 100.0, 7000.0, 1e-3, 2.0, 0.5, 'hamming_window', 'full', 'sum',"
+    " 'batch')",
     f"MultiResolutionSTFTLoss({LISTS}, 0.5, 2.0, 0.3, 0.1, 44100, 'mel', [9, 5], True, {OPTIONS}, pool='batch')",
     "RandomResolutionSTFTLoss(2, 32, 64, 0.2, 0.6, [('tukey', 0.25), 'hann_window'], 0.5, 2.0, 0.3, 0.1, 44100,"
     " 'mel', 9, 4, 'full', 'sum', 'batch', 5, eps=1e-06, mag_distance='L2')",

@@ -13,7 +13,7 @@ from scripts.results.scores import UNPROCESSED, Evaluation
 from scripts.results.significance import ALPHA
 from scripts.results.table import Column, Table, figure
 
-SPECTRAL = ("stft", "mrstft", "rrstft", "linstft", "mel", "sdstft")
+SPECTRAL = ("stft", "mrstft", "rrstft", "linstft", "mel", "sdstft", "dac")
 ESR = ("esr", "esr_dc", "esr_hp", "esr_fd", "esr_aw", "wright", "4a2a")
 WAVEFORM = ("l1", "mse", *ESR, "dc", "logcosh", "snr", "sisdr")
 BOTH = ("s4", "nablafx", "pyneuralfx", "micro_tcn", "nam")  # they take no side
