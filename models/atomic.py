@@ -31,6 +31,12 @@ def replacing(file: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def write_text(file: Path, text: str) -> None:
+    """Writes a file of text, in UTF-8 and with the ends of lines as they are, that takes the old one's place."""
+    with replacing(file) as partial:
+        partial.write_text(text, encoding="utf-8", newline="")
+
+
 def is_running(pid: int, started: str | None = None) -> bool:
     """Whether a process of this machine is there and has not ended.
 

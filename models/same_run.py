@@ -1,4 +1,4 @@
-"""Which options may change while a run stays the same run, and which have changed."""
+"""Which options may change while a run stays the same run, or its model the same model."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ FREE_OPTIONS = {
     "data": ("num_workers", "preload", "eval_batch_size", "root"),  # data that moved are known by their fingerprint
     "optimizer": ("fused", "foreach"),
 }
+# Runs that differ in these alone have the same model but for the seed: where and how fast they were trained, and what
+# was kept of it. A run that was trained for longer has another.
+_FREE_OF_MODEL = {"seed", "name", "study", *FREE_SECTIONS} - {"choices"}
+_LENGTH = ("max_epochs", "max_time")
 
 
 def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -50,3 +54,15 @@ def _fixed(section: str, values: Any) -> Any:
     if not isinstance(values, dict):
         return values
     return {key: value for key, value in values.items() if key not in FREE_OPTIONS.get(section, ())}
+
+
+def kind(config: Mapping[str, Any]) -> str:
+    """All of a configuration that makes one model another, as text."""
+    kept = []
+    for section, values in config.items():
+        if isinstance(values, dict):
+            free = {*FREE_OPTIONS.get(section, ()), "root"} - {*_LENGTH}
+            values = {key: value for key, value in values.items() if key not in free}
+        if section not in _FREE_OF_MODEL:
+            kept.append((str(section), repr(values)))
+    return repr(sorted(kept))

@@ -1,6 +1,6 @@
 """A signal of any length through a network, in blocks of any size: live, or for hours in constant memory.
 
-    stream = Stream(load_net(Path("runs/quick/l1-seed1")), controls=(1, 0.65))
+    stream = Stream(Run.read("runs/quick/l1-seed1").net(), controls=(1, 0.65))
     for block in blocks:  # (B, in_channels, n), as they come
         play(stream.feed(block))
     play(stream.flush())

@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -28,14 +28,12 @@ from tqdm import tqdm
 from data import audio, audio_blocks, wav_metadata
 from data.levels import Levels
 from data.resample import Resampler
-from models import run
 from models.net import Net
-from models.run import RunError
+from models.run import Run
 from models.stream import Stream
 
 BLOCK = 2**16  # samples read at once
 MODES = ("compress", "limit")  # the LA-2A's switch, 0 and 1
-RATES = range(1_000, 768_001)  # Hz
 
 Array = NDArray[np.float32]
 
@@ -163,11 +161,9 @@ def load(options: argparse.Namespace) -> Model:
         RunError: if the run cannot be used; also ValueError for controls or a device that it cannot have.
     """
     folder = options.run
-    data: Any = run.read_config(folder).get("data")
-    sample_rate = data.get("sample_rate") if isinstance(data, dict) else None
-    if type(sample_rate) is not int or sample_rate not in RATES:
-        raise RunError(f"{folder / 'config.yaml'}: data.sample_rate, {sample_rate!r}, is not a sample rate in Hz")
-    net = run.load_net(folder, options.checkpoint)
+    run = Run.read(folder, options.checkpoint)
+    sample_rate = run.sample_rate
+    net = run.net()
     controls = options.controls
     if controls is None and options.peak_reduction is not None:
         controls = [MODES.index(options.mode), options.peak_reduction / 100]

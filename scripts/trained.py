@@ -13,13 +13,13 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from models import run
+from models.atomic import write_text
+from models.run import Run
 from scripts.results import card, scores, table
 from scripts.results.scores import Evaluation
 from scripts.results.table import figure
@@ -50,8 +50,8 @@ def keep(results: Path, seed: str, out: Path = KEPT, prefix: str = "") -> list[P
     for item in runs:
         source, label = Path(item["run"]), labels[item["model"]]
         folder = out / (prefix + re.sub(r"[^a-z0-9]+", "-", label.lower()))
-        config, status = run.read_config(source), run.read_status(source)
-        weights = run.load_net(source).state_dict()
+        run = Run.read(source)
+        weights = run.net().state_dict()
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "checkpoints").mkdir(parents=True)
         torch.save(
@@ -59,14 +59,12 @@ def keep(results: Path, seed: str, out: Path = KEPT, prefix: str = "") -> list[P
         )
         for name in ("config.yaml", "status.json", "metrics.csv"):
             shutil.copyfile(source / name, folder / name)
-        run.replace_file(folder / "card.md", card_of(label, folder.name, config, status, evaluation, item["run"]))
+        write_text(folder / "card.md", card_of(label, folder.name, run, evaluation, item["run"]))
         written.append(folder)
     return written
 
 
-def card_of(
-    label: str, name: str, config: Mapping[str, Any], status: Mapping[str, Any], evaluation: Evaluation, of_run: str
-) -> str:
+def card_of(label: str, name: str, run: Run, evaluation: Evaluation, of_run: str) -> str:
     """The card of a model in Markdown."""
     settings = ", ".join(
         f"{MODES[switch]} {' '.join(knob for at, _, knob in parsed if at == switch)}"
@@ -81,8 +79,8 @@ def card_of(
         lines.append(f"| {MODES[str(switch)]} {knob}{kinds} | {_scores(of)} |")
     head = card.card(
         f"A model of the LA-2A, trained with {label}",
-        config,
-        status,
+        run.config,
+        run.status,
         [
             "Controls: switch (0 Compress, 1 Limit), peak reduction / 100.",
             f"Use: `python -m scripts.render in.wav out.wav --run models/trained/{name} --peak-reduction 65`",

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from models import run
+from models import run_files
+from models.build import build_net
 from models.net import Net
 
 SMALL = {"_target_": "models.tcn.TCN", "blocks": 2, "kernel_size": 5, "channels": 4}  # receptive field 13, centred
@@ -24,7 +25,7 @@ def trained(model: dict[str, Any], seed: int = 0) -> Net:
     paths keep the level, so that no tanh is saturated."""
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    net = run.build_net(model)
+    net = build_net(model)
     with torch.no_grad():
         for name, value in net.named_parameters():
             value += (0.3 if "modulation" in name else 0.03) * torch.randn(value.shape, generator=generator)
@@ -46,6 +47,6 @@ def make(folder: Path, model: dict[str, Any] = SMALL, **data: Any) -> Path:
     """A run's folder."""
     save(folder, trained(model))
     config = {"seed": 1, "choices": {"loss": "l1"}, "model": model, "data": DATA | data}
-    run.write_config(folder, config)
-    run.write_status(folder, "finished", epochs=3)
+    run_files.write_config(folder, config)
+    run_files.write_status(folder, "finished", epochs=3)
     return folder

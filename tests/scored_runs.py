@@ -12,7 +12,8 @@ import scipy.signal
 import torch
 
 from data import audio
-from models import run
+from models import run_files
+from models.build import build_net
 
 MODEL = {"_target_": "models.tcn.TCN", "blocks": 3, "kernel_size": 5, "channels": 2}
 CONTEXT = 14  # samples of input on each side of an output sample: 4·(1 + 2 + 4) in all
@@ -54,7 +55,7 @@ def save_net(folder: Path, checkpoint: str, seed: int, gain: float = 1.0, model:
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):  # or the tests before would decide on the weights
         torch.manual_seed(seed)
-        net = run.build_net(model)
+        net = build_net(model)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
@@ -73,8 +74,8 @@ def make_run(
     save_net(folder, "last", seed + 100, 1.0, model)
     of_data = {"_target_": "data.datamodule.AudioDataModule", "root": str(root), "sample_rate": 44100, "channels": 1}
     choices = {"loss": folder.name.split("-")[0]}
-    run.write_config(folder, {"seed": seed, "choices": choices, "model": model, "data": of_data | data})
-    run.write_status(folder, "finished")
+    run_files.write_config(folder, {"seed": seed, "choices": choices, "model": model, "data": of_data | data})
+    run_files.write_status(folder, "finished")
     return folder
 
 

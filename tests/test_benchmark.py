@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import auraloss
-from models import run
+from models.run import Run
 from scripts.benchmark import evaluate, live, losses, stream
 from scripts.benchmark.cells import number
 from scripts.benchmark.losses import CASES, COLUMNS, ONLY_OURS, Row, Setting, measure, step
@@ -265,7 +265,7 @@ def test_the_benchmark_of_live_networks_has_a_row_for_each_run(tmp_path: Path) -
     (folder / "card.md").write_text("| setting | ESR | MR |\n| all | 0.0123 | 0.456 |\n")
     found = live.row(folder, repeats=2)
     assert len(found) == len(live.COLUMNS)
-    net = run.load_net(folder)
+    net = Run.read(folder).net()
     assert found[:3] == ["run", f"{multiplications(net):,}", f"{1000 * net.lookahead / 44_100:.0f} ms"]
     assert all(float(speed.replace(",", "")) > 0 for speed in found[3:7])
     assert found[7:] == ["0.0123", "0.456"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import run
+from models.run import Run
 from scripts.training import budget
 from tests.conftest import Entry
 
@@ -36,12 +36,12 @@ def test_a_run_is_as_long_as_was_chosen_once_and_repeated_by_its_numbers(
     monkeypatch.setattr(budget, "length", lambda *_: chosen)
     runs = tmp_path / "runs" / "tiny"
     assert train("name=a", "budget=0.01", "scheduler=cosine", "loss=rrstft").code == 0
-    assert run.read_status(runs / "a")["steps"] == 6
-    assert {key: run.read_config(runs / "a")["trainer"][key] for key in chosen} == chosen
+    assert Run.read(runs / "a").status["steps"] == 6
+    assert {key: Run.read(runs / "a").config["trainer"][key] for key in chosen} == chosen
     monkeypatch.setattr(budget, "measured", None)  # a second measurement would fail
     again = train("name=a", "budget=0.01", "scheduler=cosine", "loss=rrstft")
     assert "is finished already" in again.out
     repeated = ("trainer.max_epochs=2", "trainer.limit_train_batches=3")
     assert train("name=b", *repeated, "scheduler=cosine", "loss=rrstft").code == 0
-    a, b = (run.load_net(runs / name, "last").state_dict() for name in "ab")
+    a, b = (Run.read(runs / name, "last").net().state_dict() for name in "ab")
     assert all(torch.equal(a[key], b[key]) for key in a)

@@ -14,7 +14,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 from auraloss.time import ESRLoss
 from data.segments import Segment
-from models import run
+from models.run import Run
 from models.system import System
 from models.tcn import TCN
 from tests.conftest import Entry
@@ -92,11 +92,11 @@ def test_a_compiled_training_leaves_a_run_that_anybody_can_load(train: Entry, tm
     result = train("name=a", "compile.backend=eager", "trainer.max_epochs=2")
     assert result.code == 0, result.err
     folder = tmp_path / "runs" / "tiny" / "a"
-    run.load_net(folder)
-    assert run.read_config(folder)["compile"] == {"backend": "eager", "mode": "default"}
+    Run.read(folder).net()
+    assert Run.read(folder).config["compile"] == {"backend": "eager", "mode": "default"}
     again = train("name=a", "compile.backend=null", "trainer.max_epochs=3")  # the same run, elsewhere
     assert again.code == 0, again.err
-    assert run.read_status(folder)["epochs"] == 3
+    assert Run.read(folder).status["epochs"] == 3
 
 
 def test_a_network_that_cannot_be_compiled_is_told_with_the_remedy(
@@ -112,4 +112,4 @@ def test_a_network_that_cannot_be_compiled_is_told_with_the_remedy(
     assert result.code == 1
     assert "compile.backend=null" in result.err
     assert "Traceback" not in result.err
-    assert run.read_status(tmp_path / "runs" / "tiny" / "a")["state"] == "failed"
+    assert Run.read(tmp_path / "runs" / "tiny" / "a").status["state"] == "failed"

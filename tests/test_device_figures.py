@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from devices_under_test import identity, slow_compressor
 
+from models.run import Run
 from scripts.measure import __main__
 from scripts.measure.devices import Device, Setting
 from scripts.measure.figures import (
@@ -23,7 +24,7 @@ from scripts.measure.figures import (
     beside,
     figures,
     medians,
-    settings_of_run,
+    settings_of,
     table,
 )
 from tests import scored_runs
@@ -114,7 +115,7 @@ def test_the_command_prints_each_setting_and_the_medians(study: Path, capsys: py
     __main__.main(["--run", str(study / "l1-seed1")])
     first, *settings, last, knob, of_device = capsys.readouterr().out.splitlines()
     assert first == str(study / "l1-seed1")
-    found, _ = settings_of_run(study / "l1-seed1")
+    found, _ = settings_of(Run.read(study / "l1-seed1").source)
     assert [line.split()[:2] for line in settings] == [
         ["Limit" if switch else "Compress", f"{peak_reduction:g}"] for switch, peak_reduction in found
     ]

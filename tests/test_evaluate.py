@@ -15,8 +15,8 @@ import torch
 
 from auraloss.freq import RandomResolutionSTFTLoss
 from data import audio
-from models import run
-from models.run import find_runs
+from models.build import build_net
+from models.run import Run, find_runs
 from scripts.report import build
 from tests.conftest import Entry, Result
 from tests.scored_runs import (
@@ -108,7 +108,7 @@ def rendering(root: Path, folder: Path | None) -> list[tuple[np.ndarray, np.ndar
         x = audio.read(root / "Test" / f"input_{id}_.wav")
         (file,) = (root / "Test").glob(f"target_{id}_*.wav")
         if folder is not None:
-            net = run.load_net(folder)
+            net = Run.read(folder).net()
             switch, reduction = file.stem.split("__")[1:]
             ends = torch.nn.functional.pad(torch.from_numpy(x)[None], (CONTEXT, CONTEXT))
             with torch.no_grad():
@@ -141,7 +141,7 @@ def test_a_model_that_is_inverted_is_told(evaluate: Entry, study: Path, data_roo
     """A new network is tanh(x); here it is beside tanh(−x)."""
     runs = {gain: make_run(study / name, data_root, 3) for name, gain in (("upright", 1), ("inverted", -1))}
     for gain, folder in runs.items():
-        weights = {f"net.{name}": value for name, value in run.build_net(MODEL).state_dict().items()}
+        weights = {f"net.{name}": value for name, value in build_net(MODEL).state_dict().items()}
         weights["net.mix.weight"] *= gain
         torch.save({"state_dict": weights}, folder / "checkpoints" / "best.ckpt")
     output, target = (np.concatenate(signals) for signals in zip(*rendering(data_root, runs[1]), strict=True))

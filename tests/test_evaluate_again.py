@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import torch
 
-from models import run
+from models import run_files
+from models.run import Run
 from scripts.scoring import scorer
 from tests.conftest import ROOT, Entry
 from tests.scored_runs import LIGHT, MODEL, make_run, names, of, read, save_net
@@ -138,8 +139,8 @@ def other_weights(study: Path, data_root: Path) -> list[str]:
 
 def other_network_of_the_same_weights(study: Path, data_root: Path) -> list[str]:
     """A causal network has the same tensors."""
-    config = run.read_config(study / "l1-seed1")
-    run.write_config(study / "l1-seed1", config | {"model": MODEL | {"causal": True}})
+    config = Run.read(study / "l1-seed1").config
+    run_files.write_config(study / "l1-seed1", config | {"model": MODEL | {"causal": True}})
     return []
 
 

@@ -13,7 +13,8 @@ import torch
 
 from data import signaltrain
 from data.fingerprint import fingerprint
-from models import run
+from models import run_files
+from models.run import Run
 from models.tcn import TCN
 from scripts.scoring import scorer
 from scripts.scoring.cache import Scored
@@ -53,13 +54,13 @@ def damage_checkpoint(folder: Path) -> str:
 
 
 def damage_another_network(folder: Path) -> str:
-    run.write_config(folder, run.read_config(folder) | {"model": MODEL | {"channels": 5}})
+    run_files.write_config(folder, Run.read(folder).config | {"model": MODEL | {"channels": 5}})
     return "not a checkpoint of this network"
 
 
 def damage_hostile_target(folder: Path) -> str:
-    run.write_config(
-        folder, run.read_config(folder) | {"model": {"_target_": "os.mkdir", "path": str(folder / "trap")}}
+    run_files.write_config(
+        folder, Run.read(folder).config | {"model": {"_target_": "os.mkdir", "path": str(folder / "trap")}}
     )
     return "'os.mkdir' is not allowed"
 
@@ -70,14 +71,14 @@ def damage_hostile_yaml(folder: Path) -> str:
 
 
 def damage_hostile_data(folder: Path) -> str:
-    config = run.read_config(folder)
+    config = Run.read(folder).config
     trap = {"_target_": "os.mkdir", "path": str(folder / "trap")}
-    run.write_config(folder, config | {"data": config["data"] | {"root": trap}})
+    run_files.write_config(folder, config | {"data": config["data"] | {"root": trap}})
     return "root"
 
 
 def damage_data_of_another_kind(folder: Path) -> str:
-    run.write_config(folder, run.read_config(folder) | {"data": ["a", "list"]})
+    run_files.write_config(folder, Run.read(folder).config | {"data": ["a", "list"]})
     return "data"
 
 
@@ -115,13 +116,13 @@ def damage_loss_that_is_no_text(folder: Path) -> str:
 
 
 def damage_seed(folder: Path) -> str:
-    run.write_config(folder, run.read_config(folder) | {"seed": "\x1b"})
+    run_files.write_config(folder, Run.read(folder).config | {"seed": "\x1b"})
     return r"seed, '\x1b', is not a whole number"
 
 
 def change(folder: Path, **sections: dict[str, Any]) -> None:
-    config = run.read_config(folder)
-    run.write_config(folder, config | {name: config[name] | values for name, values in sections.items()})
+    config = Run.read(folder).config
+    run_files.write_config(folder, config | {name: config[name] | values for name, values in sections.items()})
 
 
 @pytest.mark.parametrize(
@@ -329,8 +330,8 @@ def test_if_all_fail_the_results_of_before_stay(evaluate: Entry, study: Path, mo
 def test_a_run_whose_test_split_has_changed_since_is_left_out(evaluate: Entry, study: Path, data_root: Path) -> None:
     now = fingerprint(signaltrain.recordings(data_root)["test"])
     make_run(study / "esr-seed1", data_root, 3)
-    run.write_status(study / "esr-seed1", "finished", test_split="0123456789abcdef")
-    run.write_status(study / "l1-seed1", "finished", test_split=now)
+    run_files.write_status(study / "esr-seed1", "finished", test_split="0123456789abcdef")
+    run_files.write_status(study / "l1-seed1", "finished", test_split=now)
     reason = left_out(evaluate(f"runs={study}"), study, "esr-seed1")
     for word in ("0123456789abcdef", now, "Train it again", "data=signaltrain data.root="):
         assert word in reason

@@ -22,9 +22,9 @@ import torch
 from torch.nn import functional as F
 
 from data import audio
-from models import run
-from models.digest import digest_weights
+from models.build import build_net
 from models.net import Net
+from models.run import Run
 from scripts.benchmark import export as benchmark_export
 from scripts.export import __main__ as command
 from scripts.export import card, describe, folder, graphs, replay
@@ -107,7 +107,7 @@ def causal(tmp_path: Path) -> dict[str, Any]:
     """The step of a causal network as ONNX, and what describes it."""
     net = export_runs.trained(CAUSAL)
     onnx.save(graphs.to_onnx(graphs.trace(net, 2)["step"]), tmp_path / "step.onnx")
-    return describe.describe(export_runs.make(tmp_path / "run", CAUSAL), "best", net, ["onnx"])
+    return describe.describe(Run.read(export_runs.make(tmp_path / "run", CAUSAL)), net, ["onnx"])
 
 
 def test_a_causal_networks_blocks_need_no_latency_and_no_empty_state(causal: dict[str, Any], tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_the_description_is_beside_the_graphs_and_inside(
     ],
 )
 def test_controls_are_those_that_the_data_set_declares(target: str | None, count: int, names: list[str]) -> None:
-    net = run.build_net(export_runs.SMALL | {"controls": count})
+    net = build_net(export_runs.SMALL | {"controls": count})
     config = {"data": {"recordings": {"_target_": target}}}
     assert [control.name for control in describe.controls_of(config, net)] == names
     assert len(describe.controls_of({}, net)) == count
@@ -299,8 +299,8 @@ def test_controls_are_those_that_the_data_set_declares(target: str | None, count
 
 def test_scores_are_those_of_this_checkpoint(tmp_path: Path) -> None:
     folder_ = export_runs.make(tmp_path / "study" / "l1-seed1")
-    assert describe.scores_of(folder_, "best") is None
-    weights = digest_weights(folder_, "best", run.read_config(folder_).get("model"))
+    assert describe.scores_of(Run.read(folder_)) is None
+    weights = Run.read(folder_).weights
     rows = [
         made_scores.row("l1", "ESR", 0.25, segment=0, samples=100),
         made_scores.row("l1", "ESR", 1.0, segment=1, samples=300),
@@ -310,12 +310,12 @@ def test_scores_are_those_of_this_checkpoint(tmp_path: Path) -> None:
     runs = [{"run": name, "weights": weights}]
     (tmp_path / "study" / "results").mkdir()
     made_scores.write(tmp_path / "study" / "results", rows, runs=runs)
-    found = describe.scores_of(folder_, "best")
+    found = describe.scores_of(Run.read(folder_))
     assert found is not None
     (means,) = found["means"].values()
     assert means == {"ESR": pytest.approx((0.25 * 100 + 300) / 400), "L1": None}
     export_runs.save(folder_, export_runs.trained(export_runs.SMALL, seed=5))  # trained further since
-    assert describe.scores_of(folder_, "best") is None
+    assert describe.scores_of(Run.read(folder_)) is None
 
 
 # All or nothing

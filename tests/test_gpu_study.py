@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models import run
+from models.run import Run
 from scripts import gpu_study
 
 
@@ -69,6 +69,6 @@ def test_in_miniature_on_the_cpu(tmp_path: Path) -> None:
         assert (tmp_path / "results" / "table1.md").exists()
         assert (tmp_path / "results" / "report.html").exists()
         folders = sorted(file.parent for file in (tmp_path / "runs").glob("*/*/status.json"))
-        steps = [run.read_status(folder)["steps"] for folder in folders]
+        steps = [Run.read(folder).status["steps"] for folder in folders]
         assert all(now > before for now, before in zip(steps, earlier, strict=True))
         earlier = steps

@@ -15,7 +15,7 @@ import wandb
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb.proto.wandb_internal_pb2 import Record
 
-from models import run
+from models.run import Run
 from tests.conftest import Entry
 
 BLOCK = 32768  # bytes; an offline run is a LevelDB log
@@ -100,7 +100,7 @@ def test_a_failed_job_ends_its_wandb_run(train: Entry, tmp_path: Path) -> None:
     result = train("name=a", "logger=wandb", "loss=mse", "optimizer.lr=1e30")
     assert result.code == 1
     assert wandb.run is None
-    assert run.read_status(tmp_path / "runs" / "tiny" / "a")["state"] == "failed"
+    assert Run.read(tmp_path / "runs" / "tiny" / "a").status["state"] == "failed"
     (file,) = tmp_path.rglob("*.wandb")
     assert sum(record.HasField("exit") for record in records(file)) == 1
 

@@ -15,8 +15,9 @@ from torch.nn import functional as F
 from data import audio, audio_blocks
 from data.levels import Levels
 from data.resample import Resampler
-from models import run
+from models.build import build_net
 from models.net import Net
+from models.run import Run
 from scripts import render
 from tests.conftest import Entry, Result
 from tests.scored_runs import MODEL, make_run, save_net
@@ -67,10 +68,10 @@ def test_every_channel_passes_through_the_network(
     assert (result.code, result.err) == (0, "")
     assert soundfile.info(tmp_path / "new" / "out.wav").subtype == "FLOAT"
     y = audio.read(tmp_path / "new" / "out.wav")
-    right = expected(run.load_net(folder), x, (1.0, 0.65))
+    right = expected(Run.read(folder).net(), x, (1.0, 0.65))
     assert right.std() > 0.01
     np.testing.assert_allclose(y, right, atol=1e-5)
-    assert not np.allclose(y, expected(run.load_net(folder), x, (0.0, 0.65)), atol=1e-4)
+    assert not np.allclose(y, expected(Run.read(folder).net(), x, (0.0, 0.65)), atol=1e-4)
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["out.wav"]
 
 
@@ -91,7 +92,7 @@ def test_the_checkpoint_is_the_one_asked_for(tmp_path: Path, folder: Path, comma
     command(tmp_path / "in.wav", tmp_path / "out.wav", "--peak-reduction", 30, "--checkpoint", "last")
     y, last, best = (
         audio.read(tmp_path / "out.wav"),
-        *(expected(run.load_net(folder, checkpoint), x, (0, 0.3)) for checkpoint in ("last", "best")),
+        *(expected(Run.read(folder, checkpoint).net(), x, (0, 0.3)) for checkpoint in ("last", "best")),
     )
     np.testing.assert_allclose(y, last, atol=1e-5)
     assert not np.allclose(y, best, atol=1e-2)
@@ -106,7 +107,7 @@ def test_networks_of_other_controls_and_channels(controls: int, tmp_path: Path, 
     audio.write(tmp_path / "in.wav", x, RATE)
     passed = ["--controls", *values] if controls else []
     assert command(tmp_path / "in.wav", tmp_path / "out.wav", *passed, run=other).code == 0
-    right = expected(run.load_net(other), x, tuple(values))
+    right = expected(Run.read(other).net(), x, tuple(values))
     np.testing.assert_allclose(audio.read(tmp_path / "out.wav"), right, atol=1e-5)
     audio.write(tmp_path / "mono.wav", x[:1], RATE)
     refused = command(tmp_path / "mono.wav", tmp_path / "none.wav", *passed, run=other)
@@ -192,8 +193,8 @@ def test_a_file_of_another_rate_is_aligned_to_the_sample(
     rate: int, tmp_path: Path, command: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new network passes its input on: tanh(x), which is x where it is soft."""
-    net = run.build_net(IDENTITY).eval()
-    monkeypatch.setattr(render.run, "load_net", lambda *_: net)
+    net = build_net(IDENTITY).eval()
+    monkeypatch.setattr(Run, "net", lambda _: net)
     monkeypatch.setattr(render, "BLOCK", 700)
     x = np.zeros((2, 6000), dtype=np.float32)
     x[0, 2500] = x[1, 5990] = 0.01
@@ -216,7 +217,7 @@ def test_another_rate_gives_what_the_resampled_file_gives(tmp_path: Path, folder
     command(tmp_path / "in.wav", tmp_path / "out.wav", "--peak-reduction", 65)
     t = np.arange(18_375) / RATE
     there = np.stack([0.3 * np.sin(2 * np.pi * f * t) for f in (440, 1000)]).astype(np.float32)
-    at_net = torch.from_numpy(expected(run.load_net(folder), there, (0, 0.65)))
+    at_net = torch.from_numpy(expected(Run.read(folder).net(), there, (0, 0.65)))
     y = audio.read(tmp_path / "out.wav")
     # Compared where both sample grids meet: every 160th sample at 48 kHz is every 147th at 44.1 kHz.
     np.testing.assert_allclose(y[:, ::160][:, 4:-4], at_net[:, ::147].numpy()[:, 4:-4], atol=2e-4)
@@ -367,8 +368,8 @@ def test_levels_of_a_sine_and_of_silence() -> None:
 
 
 def test_the_report_tells_levels_and_length(tmp_path: Path, command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    net = run.build_net(IDENTITY).eval()
-    monkeypatch.setattr(render.run, "load_net", lambda *_: net)
+    net = build_net(IDENTITY).eval()
+    monkeypatch.setattr(Run, "net", lambda _: net)
     audio.write(tmp_path / "in.wav", np.full((2, 22_050), 0.1, dtype=np.float32), RATE)
     out = command(tmp_path / "in.wav", tmp_path / "out.wav", "--peak-reduction", 50).out.splitlines()
     assert "0.5 s, 44100 Hz, 2 channel(s)" in out[0]

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from models import run
+from models import run_files
 from models.digest import digest, digest_files
+from models.run import Run
 from models.tcn import TCN
 from scripts.report import __main__, build, heard, trained
 from scripts.report.colours import looks
@@ -38,7 +39,7 @@ def study(folder: Path, root: Path, models: tuple[str, ...] = ("esr", "mrstft"),
             torch.nn.init.normal_(parameter, std=0.2)
         of = folder / f"run{number}"
         (of / "checkpoints").mkdir(parents=True)
-        run.write_config(of, {"model": {"_target_": "models.tcn.TCN", **NET}})
+        run_files.write_config(of, {"model": {"_target_": "models.tcn.TCN", **NET}})
         (of / "metrics.csv").write_text(METRICS)
         torch.save(
             {"state_dict": {f"net.{key}": value for key, value in net.state_dict().items()}},
@@ -196,7 +197,7 @@ def test_runs_and_recordings_that_are_gone_are_noted(tmp_path: Path, tiny_root: 
 
 
 def weights_of(folder: Path) -> str:
-    return digest(digest_files([folder / "checkpoints/best.ckpt"]), run.read_config(folder).get("model"))
+    return digest(digest_files([folder / "checkpoints/best.ckpt"]), Run.read(folder).config.get("model"))
 
 
 def test_the_network_that_was_scored_is_preferred_to_another_of_its_name(

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from models import run
+from models import run_files
 from models.callbacks import TrainingBar
+from models.run import Run
 from models.same_run import changed, options_of
 from scripts.training import processes
 from scripts.training.first_checks import check_metrics
@@ -84,8 +85,8 @@ def test_data_that_moved_are_the_same_data(train: Entry, tmp_path: Path, tiny_ro
     there = shutil.copytree(tiny_root, tmp_path / "job" / "tiny")
     result = train("name=a", f"data.root={there}", "trainer.max_epochs=2")
     assert result.code == 0, result.err
-    assert run.read_config(folder)["data"]["root"] == str(there)
-    assert run.read_status(folder)["epochs"] == 2
+    assert Run.read(folder).config["data"]["root"] == str(there)
+    assert Run.read(folder).status["epochs"] == 2
 
 
 @pytest.mark.parametrize(("split", "moved"), [("Train", True), ("Test", True), ("Val", False)])
@@ -105,7 +106,7 @@ def test_data_that_moved_from_a_run_without_fingerprints_are_refused(
     train: Entry, tmp_path: Path, tiny_root: Path
 ) -> None:
     assert train("name=a").code == 0
-    run.write_status(tmp_path / "runs/tiny/a", "interrupted")
+    run_files.write_status(tmp_path / "runs/tiny/a", "interrupted")
     there = shutil.copytree(tiny_root, tmp_path / "job")
     result = train("name=a", f"data.root={there}")
     assert f"data.root is {tiny_root} there and {there} here" in result.err
@@ -122,7 +123,7 @@ def test_a_continued_run_is_one_run_of_wandb(train: Entry, tmp_path: Path, monke
     files = list((tmp_path / "runs/tiny/a").rglob("*.wandb"))
     assert len(files) == 2
     numbers = {record.run.run_id for file in files for record in records(file) if record.HasField("run")}
-    assert numbers == {run.read_status(tmp_path / "runs/tiny/a")["wandb_id"]}
+    assert numbers == {Run.read(tmp_path / "runs/tiny/a").status["wandb_id"]}
 
 
 def interruption(*_: Any) -> None:
@@ -142,7 +143,7 @@ def test_the_score_is_returned(train: Entry, tmp_path: Path, monkeypatch: pytest
     monkeypatch.syspath_prepend(tmp_path)
     shown = "+hydra.callbacks.shows._target_=shows.Shows"
     result = train("name=a", shown, "trainer.max_epochs=2", "+trainer.val_check_interval=0.5")
-    score = run.read_status(tmp_path / "runs/tiny/a")["score"]
+    score = Run.read(tmp_path / "runs/tiny/a").status["score"]
     best = torch.load(tmp_path / "runs/tiny/a/checkpoints/best.ckpt", weights_only=True)
     assert best["val/score"] == pytest.approx(score)
     assert f"returned {score}" in result.out

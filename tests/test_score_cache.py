@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from models import run
 from models.digest import digest, digest_files
 from scripts.scoring import cache
 from scripts.scoring.cache import Scored
@@ -134,11 +133,11 @@ def test_a_metric_whose_rows_are_not_those_of_the_split_counts_as_missing(file: 
 def test_an_interrupted_write_leaves_the_old_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = Path.write_text
 
-    def half(self: Path, text: str, encoding: str) -> None:
-        write(self, text[: len(text) // 2], encoding=encoding)
+    def half(self: Path, text: str, **options: str) -> None:
+        write(self, text[: len(text) // 2], **options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run.Path, "write_text", half)
+    monkeypatch.setattr(Path, "write_text", half)
     with pytest.raises(KeyboardInterrupt):
         cache.save(file, "subject", KEYS, Scored(0.0, 1.0, {("standard", "L1"): [L1_NEXT]}))
     assert cache.load(file, "subject", KEYS, PLACES) == SCORED

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 import torch
 
-from models import run
+from models import run_files
 from models.callbacks import TrainingBar
+from models.run import Run
 from scripts.training.stops import requeue
 from tests.conftest import ROOT, TINY, Entry
 
@@ -98,14 +99,14 @@ def test_what_is_stopped_within_an_epoch_ends_at_the_same_weights(
     falls_in(0, interruption)
     assert train("name=parts", *options).code == 0
     assert same(runs / "whole", runs / "parts")
-    assert run.read_status(runs / "parts")["state"] == "finished"
+    assert run_files.read_status(runs / "parts")["state"] == "finished"
 
 
 def test_an_end_within_an_epoch_is_continued_from_the_whole_one_before(train: Entry, runs: Path) -> None:
     assert train("name=whole", "loss=rrstft", "trainer.max_epochs=9", "+trainer.max_steps=13").code == 0
     for steps in (2, 6, 7, 13):
         assert train("name=parts", "loss=rrstft", "trainer.max_epochs=9", f"+trainer.max_steps={steps}").code == 0
-        assert run.read_status(runs / "parts")["steps"] == steps
+        assert run_files.read_status(runs / "parts")["steps"] == steps
         assert (runs / "parts/checkpoints/whole.ckpt").exists() == (steps > 2)
     assert same(runs / "whole", runs / "parts")
 
@@ -134,7 +135,7 @@ def test_a_signal_ends_the_step_the_run_and_the_sweep(
     result = train("-m", "loss=esr,l1", "name=${choices.loss}", "trainer.max_epochs=2")
     assert result.code == code
     assert not (runs / "l1").exists()
-    status = run.read_status(runs / "esr")
+    status = run_files.read_status(runs / "esr")
     assert (status["state"], status["stopped_by"], status["steps"]) == ("interrupted", number.name, 6)
     assert "name=esr continues it" in result.out
     assert train("-m", "loss=esr,l1", "name=${choices.loss}", "trainer.max_epochs=2").code == 0
@@ -192,14 +193,14 @@ def killed_until_finished(folder: Path, root: Path, kills: int, seed: int) -> No
     output = subprocess.DEVNULL
     for number in range(kills):
         process = subprocess.Popen(command(folder, root), cwd=ROOT, stdout=output, stderr=output)
-        while number % 4 and process.poll() is None and run.read_status(folder)["state"] != "running":
+        while number % 4 and process.poll() is None and run_files.read_status(folder)["state"] != "running":
             time.sleep(0.01)
         time.sleep(drawn.uniform(0, 6 if number % 4 == 0 else 2.0))
         process.kill()
         process.wait()
         if (folder / "status.json").exists():
-            run.write_status(
-                folder, "interrupted", **{k: v for k, v in run.read_status(folder).items() if k != "state"}
+            run_files.write_status(
+                folder, "interrupted", **{k: v for k, v in run_files.read_status(folder).items() if k != "state"}
             )
     done = subprocess.run(command(folder, root), cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -239,7 +240,7 @@ torch.save = half
 sys.argv[:2] = ["train.py"]
 runpy.run_path("train.py", run_name="__main__")
 """
-    root = run.read_config(runs / "whole")["data"]["root"]
+    root = Run.read(runs / "whole").config["data"]["root"]
     options = [*TINY, f"data.root={root}", f"hydra.run.dir={runs / 'parts'}", "trainer.max_epochs=3", "name=parts"]
     died = subprocess.run([sys.executable, "-c", program, file, *options], cwd=ROOT, capture_output=True, check=False)
     assert died.returncode == -9

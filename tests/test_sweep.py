@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models import run
+from models.run import Run
 from scripts import sweep
 from tests.conftest import TINY
 
@@ -34,7 +34,7 @@ def test_a_failing_job_is_named_and_costs_the_others_nothing(
     out = capsys.readouterr().out
     assert out.count(": finished") == 2
     assert "TCN: channels must be at least 1, got 0" in out
-    states = {name: run.read_status(tmp_path / "runs" / "tiny" / name)["state"] for name in ("2", "3")}
+    states = {name: Run.read(tmp_path / "runs" / "tiny" / name).status["state"] for name in ("2", "3")}
     assert states == {"2": "finished", "3": "finished"}
 
 

@@ -22,8 +22,8 @@ from omegaconf import OmegaConf
 
 from data import signaltrain
 from data.fingerprint import fingerprint
-from models import run
 from models.callbacks import TrainingBar
+from models.run import Run
 from models.system import System
 from models.tcn import TCNBlock
 from tests.conftest import ROOT, TINY, TINY_RECEPTIVE_FIELD, Entry
@@ -52,7 +52,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 
 def state(folder: Path) -> str:
-    return str(run.read_status(folder)["state"])
+    return str(Run.read(folder).status["state"])
 
 
 @pytest.fixture
@@ -116,14 +116,14 @@ def test_a_run_is_a_folder_that_anybody_can_read_and_load(
         assert float(row["val/score"]) == pytest.approx(score, rel=1e-5)
 
     (system,) = systems
-    net = run.load_net(folder, "last")
+    net = Run.read(folder, "last").net()
     x, controls = torch.randn(1, 1, 500), torch.rand(1, 2)
     with torch.no_grad():
         assert torch.equal(net(x, controls), system.net.eval()(x, controls))
     best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
     scores = [float(row["val/score"]) for row in rows(folder)]
     assert best["epoch"] == scores.index(min(scores))
-    run.load_net(folder, "best")
+    Run.read(folder, "best").net()
 
 
 # Repeatability
@@ -176,7 +176,7 @@ def test_an_interrupted_training_is_continued_to_the_same_weights(
     undo()
     assert state(runs / "parts") == "interrupted"
     assert len(rows(runs / "parts")) == 1
-    run.load_net(runs / "parts")  # what there is can be evaluated
+    Run.read(runs / "parts").net()  # what there is can be evaluated
     assert train("name=parts", *options).code == 0
     assert state(runs / "parts") == "finished"
     assert [row["epoch"] for row in rows(runs / "parts")] == ["0", "1", "2"]
@@ -210,7 +210,7 @@ def test_the_rate_in_metrics_csv_is_that_of_the_epoch(train: Entry, runs: Path) 
 def test_the_fingerprint_of_the_test_split_is_recorded(train: Entry, runs: Path, tiny_root: Path) -> None:
     assert train("name=a").code == 0
     expected = fingerprint(signaltrain.recordings(tiny_root)["test"])
-    assert run.read_status(runs / "a")["test_split"] == expected
+    assert Run.read(runs / "a").status["test_split"] == expected
 
 
 def test_a_continued_training_keeps_the_fingerprint_of_its_start(
@@ -220,12 +220,12 @@ def test_a_continued_training_keeps_the_fingerprint_of_its_start(
     undo = interrupt(6)  # within the second epoch of 4 batches
     assert train("name=a", f"data.root={root}", "trainer.max_epochs=2").code != 0
     undo()
-    recorded = run.read_status(runs / "a")["test_split"]
+    recorded = Run.read(runs / "a").status["test_split"]
     target = next((root / "Test").glob("target_*"))
     target.write_bytes(target.read_bytes()[:-2] + b"\0\0")
     assert fingerprint(signaltrain.recordings(root)["test"]) != recorded
     assert train("name=a", f"data.root={root}", "trainer.max_epochs=2").code == 0
-    assert run.read_status(runs / "a")["test_split"] == recorded
+    assert Run.read(runs / "a").status["test_split"] == recorded
 
 
 # Folders that are there already
@@ -329,7 +329,7 @@ def test_a_diverging_training_fails_with_the_remedy(train: Entry, runs: Path) ->
     assert result.code == 1
     assert "optimizer.lr" in result.err
     assert state(runs / "a") == "failed"
-    assert "FloatingPointError" in run.read_status(runs / "a")["error"]
+    assert "FloatingPointError" in Run.read(runs / "a").status["error"]
 
 
 # Sweeps
@@ -383,12 +383,12 @@ def test_ctrl_c_leaves_a_run_that_continues(tmp_path: Path, tiny_root: Path) -> 
     output, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "Traceback" not in output
-    status = run.read_status(tmp_path / "run")
+    status = Run.read(tmp_path / "run").status
     assert status["state"] == "interrupted"
     done = status["epochs"]
     assert 1 <= done < 500
     assert len(rows(tmp_path / "run")) >= done - 1
-    run.load_net(tmp_path / "run")
+    Run.read(tmp_path / "run").net()
 
     process = start(tmp_path, tiny_root, f"trainer.max_epochs={done + 2}")
     output, _ = process.communicate(timeout=120)
@@ -406,7 +406,7 @@ def test_two_devices_train_one_run(tmp_path: Path, tiny_root: Path) -> None:
     assert sorted(str(f.relative_to(tmp_path / "run")) for f in (tmp_path / "run").rglob("*") if f.is_file()) == FILES
     assert state(tmp_path / "run") == "finished"
     assert [row["step"] for row in rows(tmp_path / "run")] == ["2", "4"]  # 4 batches an epoch, shared by two
-    run.load_net(tmp_path / "run")
+    Run.read(tmp_path / "run").net()
 
 
 def test_the_checks_before_training_leave_random_resolutions_alone(train: Entry, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from auraloss.freq import MultiResolutionSTFTLoss
 from auraloss.time import ESRLoss
 from data import embedded, signaltrain
 from data.segments import Blocks
-from models import run
+from models import run_files
 from models.net import Net
+from models.run import Run
 from scripts import trained
 from tests import made_scores, scored_runs
 
@@ -56,7 +57,7 @@ def test_the_six_of_the_quick_study_and_the_live_one_are_there() -> None:
 
 @pytest.mark.parametrize("folder", MODELS, ids=lambda folder: folder.name)
 def test_a_model_scores_what_its_card_says(folder: Path, recordings: list[signaltrain.Recording]) -> None:
-    net, card = run.load_net(folder), (folder / "card.md").read_text(encoding="utf-8")
+    net, card = Run.read(folder).net(), (folder / "card.md").read_text(encoding="utf-8")
     for recording in recordings:
         switch, _, knob = recording.setting.partition("__")
         line = re.search(rf"^\| {MODES[switch]} {knob}(?: \(new\))? \| ([\d.]+) \| ([\d.]+) \|$", card, re.MULTILINE)
@@ -65,7 +66,7 @@ def test_a_model_scores_what_its_card_says(folder: Path, recordings: list[signal
         assert esr == pytest.approx(float(line[1]), rel=0.01, abs=1e-4)
         assert mr == pytest.approx(float(line[2]), rel=0.01)
     assert f"--run models/trained/{folder.name} " in card
-    assert run.read_status(folder)["state"] == "finished"
+    assert Run.read(folder).status["state"] == "finished"
 
 
 def test_no_run_of_the_seed_is_said(tmp_path: Path) -> None:
@@ -82,13 +83,13 @@ def test_a_kept_run_has_the_weights_of_its_best_checkpoint_and_nothing_else(tmp_
     runs = [{"run": str(source), "model": "l1", "loss": "l1", "seed": "1", "weights": ""}]
     made_scores.write(tmp_path, rows, runs=runs)
     (source / "metrics.csv").write_text("epoch\n0\n")
-    config = run.read_config(source)
+    config = Run.read(source).config
     config["data"] |= {"recordings": {"minutes": 1}, "batch_size": 4, "segment_length": 8192}
-    run.write_config(source, config | {"loss": {"_target_": "auraloss.time.L1Loss"}, "seed": 1})
-    run.write_status(source, "finished", steps=10, seconds=3.0)
+    run_files.write_config(source, config | {"loss": {"_target_": "auraloss.time.L1Loss"}, "seed": 1})
+    run_files.write_status(source, "finished", steps=10, seconds=3.0)
     (folder,) = trained.keep(tmp_path, "1", tmp_path / "out")
     assert folder.name == "l1"
-    expected, kept = run.load_net(source).state_dict(), run.load_net(folder).state_dict()
+    expected, kept = Run.read(source).net().state_dict(), Run.read(folder).net().state_dict()
     assert all(torch.equal(expected[name], kept[name]) for name in expected)
     assert list(torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)) == ["state_dict"]
     assert "| Compress 40 (new) | 0.2500 | 0.250 |" in (folder / "card.md").read_text(encoding="utf-8")

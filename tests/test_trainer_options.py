@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 
-from models import run
 from models.callbacks import TrainingBar
+from models.run import Run
 from scripts.training import trainer_options
 from tests.conftest import Entry
 
@@ -81,7 +81,7 @@ def test_an_unknown_option_is_named(train: Entry) -> None:
 def test_others_work(train: Entry, tmp_path: Path, option: str) -> None:
     result = train("name=a", option)
     assert result.code == 0, result.err
-    assert run.read_status(tmp_path / "runs/tiny/a")["state"] == "finished"
+    assert Run.read(tmp_path / "runs/tiny/a").status["state"] == "finished"
     assert {"best.ckpt", "last.ckpt"} <= {file.name for file in (tmp_path / "runs/tiny/a/checkpoints").iterdir()}
     if "profiler" in option:
         assert "run_training_epoch" in result.out + result.err
@@ -97,12 +97,12 @@ def test_steps_end_a_training_with_a_validation(train: Entry, tmp_path: Path) ->
     with (tmp_path / "runs/tiny/a/metrics.csv").open(newline="") as stream:
         (row,) = csv.DictReader(stream)
     assert (row["step"], bool(row["val/score"])) == ("3", True)
-    assert run.load_net(tmp_path / "runs/tiny/a", "best")
+    assert Run.read(tmp_path / "runs/tiny/a", "best").net()
 
 
 def test_a_training_without_validation_has_a_best_checkpoint(train: Entry, tmp_path: Path) -> None:
     assert train("name=a", "trainer.limit_val_batches=0", "scheduler=none").code == 0
-    assert run.load_net(tmp_path / "runs/tiny/a", "best")
+    assert Run.read(tmp_path / "runs/tiny/a", "best").net()
     result = train("name=b", "trainer.limit_val_batches=0")
     assert "limit_val_batches=0" in result.err
     assert "scheduler=none" in result.err

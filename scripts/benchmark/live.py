@@ -20,8 +20,8 @@ from pathlib import Path
 import onnxruntime
 import torch
 
-from models import run
 from models.net import Net
+from models.run import Run, RunError
 from models.stream import Stream
 from scripts.benchmark.cells import line, number, rule
 from scripts.benchmark.export import SAMPLE_RATE, Step, onnx_step, seconds
@@ -54,7 +54,7 @@ def scores(folder: Path) -> tuple[str, str]:
 
 def row(folder: Path, repeats: int) -> list[str]:
     """A network's figures: medians of rows of blocks in turn."""
-    net = run.load_net(folder)
+    net = Run.read(folder).net()
     model = graphs.to_onnx(graphs.trace(net, _controls(net))["step"]).SerializeToString()
     steps = [stream_step(net, samples) for samples in BLOCKS] + [onnx_step(model, samples) for samples in BLOCKS]
     times = [[_in_a_row(step) for step in steps] for _ in range(repeats + 1)][1:]  # the first are warm
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> None:
     torch.set_num_threads(1)
     try:
         rows = [row(folder, chosen.repeats) for folder in chosen.runs]
-    except run.RunError as error:
+    except RunError as error:
         parser.error(str(error))
     finally:
         torch.set_num_threads(threads)

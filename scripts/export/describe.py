@@ -18,10 +18,8 @@ import torch
 
 import data
 from data.signaltrain import Control
-from models import run
-from models.digest import digest_weights
 from models.net import Net
-from models.source import trained_on
+from models.run import Run, RunError
 from scripts.export.graphs import held, state_names
 from scripts.results import scores
 
@@ -34,29 +32,27 @@ WARM_UP = (
 )
 
 
-def describe(folder: Path, checkpoint: str, net: Net, formats: Sequence[str]) -> dict[str, Any]:
+def describe(run: Run, net: Net, formats: Sequence[str]) -> dict[str, Any]:
     """The description of a run's network, of plain values.
 
     Raises:
         RunError: if the run does not tell its sample rate, or has other channels than its network.
     """
-    config = run.read_config(folder)
-    source = trained_on(folder, config)
+    source = run.source
     if source.channels != net.in_channels:
-        raise run.RunError(
-            f"{folder / 'config.yaml'}: its data has {source.channels} channel(s), its network {net.in_channels}"
+        raise RunError(
+            f"{run.folder / 'config.yaml'}: its data has {source.channels} channel(s), its network {net.in_channels}"
         )
-    status = run.read_status(folder)
-    controls = controls_of(config, net)
+    controls = controls_of(run.config, net)
     silence = torch.zeros(1, len(controls))
     state = held(net.start(silence))
     with torch.inference_mode():
         output = net(torch.zeros(1, net.in_channels, net.receptive_field), silence)
     return {
         "format": FORMAT,
-        "name": f"{folder.resolve().parent.name}/{folder.resolve().name}",
-        "checkpoint": checkpoint,
-        "checkpoint_sha256": hashlib.sha256(run.checkpoint_file(folder, checkpoint).read_bytes()).hexdigest(),
+        "name": "/".join(run.folder.resolve().parts[-2:]),
+        "checkpoint": run.checkpoint,
+        "checkpoint_sha256": hashlib.sha256(run.file.read_bytes()).hexdigest(),
         "sample_rate": source.sample_rate,
         "in_channels": net.in_channels,
         "out_channels": output.shape[1],
@@ -68,9 +64,9 @@ def describe(folder: Path, checkpoint: str, net: Net, formats: Sequence[str]) ->
             for name, after, part in zip(*state_names(len(state)), state, strict=True)
         ],
         "warm_up": WARM_UP,
-        "scores": scores_of(folder, checkpoint),
-        "training": {key: value for key, value in status.items() if key in ("state", "epochs", "steps", "seconds")},
-        "config": _without_folders(config),
+        "scores": scores_of(run),
+        "training": {key: value for key, value in run.status.items() if key in ("state", "epochs", "steps", "seconds")},
+        "config": _without_folders(run.config),
         "versions": {"python": platform.python_version()}
         | {library: version(library) for name in formats for library in LIBRARIES[name]},
     }
@@ -95,17 +91,16 @@ def controls_of(config: Mapping[str, Any], net: Net) -> tuple[Control, ...]:
     return tuple(Control(f"control_{n + 1}", 0, 1, None, "not declared") for n in range(count))
 
 
-def scores_of(folder: Path, checkpoint: str) -> dict[str, Any] | None:
+def scores_of(run: Run) -> dict[str, Any] | None:
     """The mean scores of a checkpoint by convention and metric, as evaluate.py wrote them into the study's results.
 
     Each part of the audio weighs as many samples as it has. None if this checkpoint is not among what was scored there.
     """
-    weights = digest_weights(folder, checkpoint, run.read_config(folder).get("model"))
     try:
-        found = scores.read(folder.resolve().parent / "results")
+        found = scores.read(run.folder.resolve().parent / "results")
     except ValueError:
         return None
-    names = [item.get("run") for item in found.info["runs"] if item.get("weights") == weights]
+    names = [item.get("run") for item in found.info["runs"] if item.get("weights") == run.weights]
     rows = found.rows[found.rows["run"].isin(names[:1])]
     if rows.empty:
         return None

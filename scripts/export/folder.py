@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from models import run
+from models.run import Run
 from scripts import extras
 from scripts.export import card, graphs, replay
 from scripts.export.describe import controls_of, describe, metadata
@@ -51,10 +51,11 @@ def write(
     """
     _check_packages(formats)
     _check_free(out)
-    net = run.load_net(folder, checkpoint)
-    controls = controls_of(run.read_config(folder), net)
+    run = Run.read(folder, checkpoint)
+    net = run.net()
+    controls = controls_of(run.config, net)
     traced = graphs.trace(net, len(controls))
-    about = describe(folder, checkpoint, net, formats)
+    about = describe(run, net, formats)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial-{uuid.uuid4().hex[:8]}")
     partial.mkdir()

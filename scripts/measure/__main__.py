@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from models import run
+from models.run import Run
 from scripts.measure.devices import Setting, moved_la2a, moved_network, network_at
-from scripts.measure.figures import COMPRESS, Behaviour, figures, la2a_behaviour, lines, medians, settings_of_run
+from scripts.measure.figures import COMPRESS, Behaviour, figures, la2a_behaviour, lines, medians, settings_of
 from scripts.measure.knob_sweep import sweep_of
 
 
@@ -26,8 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     targets: dict[tuple[Setting, int], Behaviour] = {}
     try:
         for folder in chosen.run:
-            net = run.load_net(folder, chosen.checkpoint)
-            settings, rate = settings_of_run(folder)
+            run = Run.read(folder, chosen.checkpoint)
+            net = run.net()
+            settings, rate = settings_of(run.source)
             new = [setting for setting in settings if (setting, rate) not in targets]
             targets |= {(setting, rate): of for setting, of in la2a_behaviour(new, rate).items()}
             found = figures(network_at(net), {setting: targets[setting, rate] for setting in settings}, rate)

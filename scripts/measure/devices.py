@@ -57,7 +57,7 @@ def network_device(net: Net, controls: Sequence[float]) -> Device:
     first output is taken.
 
     Args:
-        net: in evaluation mode, on any device; what `models.run.load_net` returns.
+        net: in evaluation mode, on any device; what `models.run.Run.net` returns.
         controls: as the network was trained with, for the LA-2A (switch, peak reduction / 100).
 
     Raises:

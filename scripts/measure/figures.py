@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from data import signaltrain
-from models import run
-from models.source import trained_on
+from models.source import Source
 from scripts.measure.devices import (
     Array,
     Device,
@@ -180,13 +179,12 @@ def _count(values: Iterable[float]) -> int:
     return sum(not math.isnan(value) for value in values)
 
 
-def settings_of_run(folder: Path) -> tuple[list[Setting], int]:
+def settings_of(source: Source) -> tuple[list[Setting], int]:
     """Settings of the test split of a run's data, in order, and its sample rate in Hz.
 
     Raises:
         ValueError: if the data are gone, or not the embedded ones.
     """
-    source = trained_on(folder, run.read_config(folder))
     if not is_embedded(Path(source.root)):
         raise ValueError(f"{source.root} is not the embedded data set: its device cannot be run")
     found = signaltrain.recordings(*source)["test"]

@@ -9,8 +9,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from models import run
+from models.atomic import write_text
 from models.net import Net
+from models.run import RunError
 from scripts.report import by_setting, heard, learning, made_of, trained
 from scripts.report.colours import ANCHOR, INPUT, TARGET, looks
 from scripts.results import findings, html, scores, table
@@ -34,8 +35,8 @@ def write(folder: Path) -> Path:
     page = Path(folder) / PAGE
     shown = context(Path(folder))
     for name, text in shown["files"].items():
-        run.replace_file(Path(folder) / name, text)
-    run.replace_file(page, render(shown))
+        write_text(Path(folder) / name, text)
+    write_text(page, render(shown))
     return page
 
 
@@ -125,7 +126,7 @@ def _worst(evaluation: Evaluation, folder: Path) -> tuple[list[tuple[findings.Wo
         try:
             item = items.get(segment.run, {"run": segment.run})
             net = trained.load_net(item, folder, evaluation.info["checkpoint"])
-        except run.RunError as error:
+        except RunError as error:
             notes.append(f"Segments of {segment.run} cannot be heard: {error}.")
             continue
         found.append((segment, net))

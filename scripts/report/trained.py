@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from models import run
-from models.digest import digest_weights
 from models.net import Net
+from models.run import Run, RunError
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ def folder_of(item: Mapping[str, str], results: Path, checkpoint: str = "best") 
     places = (results.absolute().parent / Path(item["run"]).name, Path(item["run"]))
     found = [folder for folder in places if folder.is_dir()]
     if not found:
-        raise run.RunError(f"{item['run']}: the folder is gone")
+        raise RunError(f"{item['run']}: the folder is gone")
     return next((folder for folder in found if _is_as_scored(folder, item, checkpoint)), found[0])
 
 
@@ -46,21 +45,18 @@ def load_net(item: Mapping[str, str], results: Path, checkpoint: str = "best") -
     Raises:
         RunError: if it cannot be loaded, or holds other weights than those that were scored.
     """
-    folder = folder_of(item, results, checkpoint)
-    net = run.load_net(folder, checkpoint)
-    if not _is_as_scored(folder, item, checkpoint):
-        raise run.RunError(f"{folder}: has been trained further since it was scored: evaluate again")
+    run = Run.read(folder_of(item, results, checkpoint), checkpoint)
+    net = run.net()
+    if item.get("weights") not in (None, "", run.weights):
+        raise RunError(f"{run.folder}: has been trained further since it was scored: evaluate again")
     return net
 
 
 def _is_as_scored(folder: Path, item: Mapping[str, str], checkpoint: str) -> bool:
     """Whether a folder holds the weights that were scored; an evaluation that does not know them takes any."""
-    if not item.get("weights"):
-        return True
     try:
-        model = run.read_config(folder).get("model")
-        return digest_weights(folder, checkpoint, model) == item["weights"]
-    except run.RunError:
+        return not item.get("weights") or Run.read(folder, checkpoint).weights == item["weights"]
+    except RunError:
         return False
 
 
@@ -83,7 +79,7 @@ def load(runs: Sequence[Mapping[str, str]], results: Path, checkpoint: str = "be
         for item in sorted(of_model, key=lambda item: (_number(item["seed"]), item["run"])):
             try:
                 net = load_net(item, results, checkpoint)
-            except run.RunError as error:
+            except RunError as error:
                 notes.append(f"{item['run']} can be neither heard nor measured: {error}.")
                 continue
             found.append(Trained(label, item["loss"], item["run"], item["seed"], net))

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.run import replace_file
+from models.atomic import write_text
 from scripts.scoring.rows import Score
 
 Name = tuple[str, str]  # convention and metric
@@ -71,7 +71,7 @@ def save(file: Path, subject: str, keys: Mapping[Name, str], scored: Scored) -> 
     of_network = {"level_db": scored.level_db, "correlation": scored.correlation}
     text = json.dumps({"subject": subject, **of_network, "metrics": metrics})
     file.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(file, f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n")
+    write_text(file, f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n")
 
 
 def _read(file: Path, subject: str) -> dict[str, Any]:

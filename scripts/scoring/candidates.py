@@ -6,42 +6,37 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from models import run
-from models.digest import digest_weights
 from models.net import Net
-from models.run import RunError
-from models.same_run import FREE_OPTIONS, FREE_SECTIONS
-from models.source import Source, trained_on
+from models.run import Run, RunError
+from models.source import Source
 from scripts.results.scores import UNPROCESSED
 from scripts.scoring.held_out import HeldOut
 
 RETRAIN = "Train it again, or name the data to test on: data=signaltrain data.root=…"
-# Models that differ in these alone are the same: where and how fast they were trained, and what was kept of it.
-FREE = {"seed", "name", "study", *FREE_SECTIONS} - {"choices"}
-LENGTH = ("max_epochs", "max_time")  # a run stays the same run when it is continued, but becomes another model
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A run with a configuration and a checkpoint, neither of them loaded yet."""
+    """A run that has a checkpoint and can be named in tables; its network is not loaded yet."""
 
-    folder: Path
-    config: Mapping[str, Any]
+    run: Run
     source: Source | None  # None if its configuration does not tell
-    weights: str  # digest of the checkpoint and of the network it belongs to
+
+    @property
+    def folder(self) -> Path:
+        return self.run.folder
 
     @property
     def loss(self) -> str:
         """The name of the training loss, as in configs/loss; the folder's begins with it as well."""
-        choices = self.config.get("choices")
+        choices = self.run.config.get("choices")
         name = choices.get("loss") if isinstance(choices, dict) else None
         return name if isinstance(name, str) else self.folder.name.split("-")[0]
 
     @property
     def seed(self) -> str:
-        return str(self.config.get("seed", ""))
+        return str(self.run.config.get("seed", ""))
 
 
 def candidate(folder: Path, checkpoint: str, source_needed: bool) -> Candidate:
@@ -53,19 +48,19 @@ def candidate(folder: Path, checkpoint: str, source_needed: bool) -> Candidate:
     """
     if str(folder) == UNPROCESSED:
         raise RunError(f"{UNPROCESSED!r} is the name of the input itself in all results; rename the folder")
-    config = run.read_config(folder)
+    run = Run.read(folder, checkpoint)
     try:
-        source = trained_on(folder, config)
+        source: Source | None = run.source
     except RunError:
         if source_needed:
             raise
         source = None
-    weights = digest_weights(folder, checkpoint, config.get("model"))
-    found = Candidate(folder, config, source, weights)
+    found = Candidate(run, source)
+    _ = run.weights  # raises if there are none
     if not found.loss or not found.loss.isprintable() or found.loss == UNPROCESSED:
         raise RunError(f"{folder / 'config.yaml'}: choices.loss, {found.loss!r}, cannot be the name of a loss")
-    if type(config.get("seed")) not in (int, type(None)):
-        raise RunError(f"{folder / 'config.yaml'}: seed, {config['seed']!r}, is not a whole number")
+    if type(run.config.get("seed")) not in (int, type(None)):
+        raise RunError(f"{folder / 'config.yaml'}: seed, {run.config['seed']!r}, is not a whole number")
     return found
 
 
@@ -81,7 +76,7 @@ def check_data(candidate: Candidate, split: HeldOut) -> None:
             f"it was trained on {ours}, most of the runs on {theirs}. Evaluate it apart, or name one test set for all: "
             "data=signaltrain data.root=…"
         )
-    recorded = run.read_status(candidate.folder).get("test_split")
+    recorded = candidate.run.status.get("test_split")
     if recorded is not None and recorded != split.fingerprint:
         raise RunError(
             f"the test split of {theirs.root} has changed since its training: its fingerprint was {recorded}, "
@@ -89,9 +84,9 @@ def check_data(candidate: Candidate, split: HeldOut) -> None:
         )
 
 
-def load(candidate: Candidate, checkpoint: str, split: HeldOut) -> Net:
+def load(candidate: Candidate, split: HeldOut) -> Net:
     """The network of a candidate; raises a `RunError` if it is damaged, or does not fit the recordings."""
-    net = run.load_net(candidate.folder, checkpoint)
+    net = candidate.run.net()
     recording = split.recordings[0]
     for name, here in (("controls", len(recording.controls)), ("in_channels", recording.channels)):
         of_net = getattr(net, name, here)
@@ -107,7 +102,7 @@ def labels(candidates: list[Candidate]) -> dict[Path, str]:
     It is that of the loss. Where one loss stands for different models, theirs is the run's name without the seed
     (``l1-channels8`` for ``l1-seed2-channels8``), and the study's name is added where that is not enough.
     """
-    kinds = {c.folder: _kind(c.config) for c in candidates}
+    kinds = {c.folder: c.run.kind for c in candidates}
     choices: dict[Path, list[str]] = {}  # from short to long
     for c in candidates:
         short = re.sub(r"-seed\d+", "", c.folder.name)
@@ -121,18 +116,6 @@ def labels(candidates: list[Candidate]) -> dict[Path, str]:
             return {folder: names[0] for folder, names in choices.items()}
         for names in clashing:
             del names[0]
-
-
-def _kind(config: Mapping[str, Any]) -> str:
-    """All of a configuration that makes one model another."""
-    kept = []
-    for section, values in config.items():
-        if isinstance(values, dict):
-            free = {*FREE_OPTIONS.get(section, ()), "root"} - {*LENGTH}
-            values = {key: value for key, value in values.items() if key not in free}
-        if section not in FREE:
-            kept.append((str(section), repr(values)))
-    return repr(sorted(kept))
 
 
 def repeated(candidates: list[Candidate], labels: Mapping[Path, str]) -> dict[Path, Path]:

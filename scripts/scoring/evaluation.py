@@ -17,8 +17,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from models import run
+from models.atomic import write_text
 from models.net import Unprocessed
+from models.run import RunError, find_runs
 from scripts import extras
 from scripts.results import formats, scores, screen
 from scripts.results.scores import UNPROCESSED
@@ -39,7 +40,7 @@ INVERTED = -0.5  # an output of a smaller correlation with its target is called 
 
 def evaluate(cfg: DictConfig) -> bool:
     """Writes scores.csv, evaluation.json, the tables and the report; false if anything had to be left out."""
-    folders = run.find_runs(cfg.runs)
+    folders = find_runs(cfg.runs)
     out = Path(cfg.out) if cfg.out else results_folder(folders)
     left_out: dict[Path, str] = {}
 
@@ -58,8 +59,8 @@ def evaluate(cfg: DictConfig) -> bool:
     for c in found:
         with leaving_out(c.folder, left_out):
             candidates.check_data(c, split)
-            job = bench.job(str(c.folder), c.folder / "scores", cfg.checkpoint, c.weights)
-            job.net = candidates.load(c, cfg.checkpoint, split) if job.missing else None
+            job = bench.job(str(c.folder), c.folder / "scores", cfg.checkpoint, c.run.weights)
+            job.net = candidates.load(c, split) if job.missing else None
             jobs[c.folder] = c, job
     require(jobs, left_out)
 
@@ -78,7 +79,7 @@ def evaluate(cfg: DictConfig) -> bool:
     labels = candidates.labels([c for c, _ in scored])
     for folder, earlier in candidates.repeated([c for c, _ in scored], labels).items():
         with leaving_out(folder, left_out):
-            raise run.RunError(
+            raise RunError(
                 f"its model and seed are those of {earlier}, and tests take every run for a training of its own. "
                 "Evaluate them apart, or train one with another seed."
             )
@@ -131,7 +132,7 @@ def write_scores(
             place = [score.recording, switch, peak_reduction, score.segment, score.start, score.samples]
             writer.writerow([*model, *place, score.convention, score.metric, score.value])
     out.mkdir(parents=True, exist_ok=True)
-    run.replace_file(out / "scores.csv", stream.getvalue())
+    write_text(out / "scores.csv", stream.getvalue())
 
 
 def write_evaluation(
@@ -152,14 +153,15 @@ def write_evaluation(
         "checkpoint": cfg.checkpoint,
         "trained_settings": split.trained_settings,
         "runs": [
-            dict(zip(OF_RUN, [str(c.folder), labels[c.folder], c.loss, c.seed], strict=True)) | {"weights": c.weights}
+            dict(zip(OF_RUN, [str(c.folder), labels[c.folder], c.loss, c.seed], strict=True))
+            | {"weights": c.run.weights}
             for c, _ in scored
         ],
         "left_out": [{"run": str(folder), "reason": reason} for folder, reason in left_out.items()],
         "notes": notes(cfg.checkpoint, split, scored, left_out),
         "metrics": bench.description(),
     }
-    run.replace_file(out / "evaluation.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    write_text(out / "evaluation.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
 def notes(
@@ -170,7 +172,7 @@ def notes(
     said += [split.note, *split.note_on_training(c.source for c, _ in scored)]
     explained = " A loss on magnitudes cannot tell; those on the waveform count it as an error."  # once
     for c, of_run in scored:
-        if (state := run.read_status(c.folder)["state"]) != "finished":
+        if (state := c.run.status["state"]) != "finished":
             said.append(f"{c.folder} is {state}: its {checkpoint} checkpoint so far is scored.")
         if of_run.level_db < SILENT_DB:
             said.append(f"{c.folder} has collapsed to silence: {-of_run.level_db:.0f} dB below the target.")

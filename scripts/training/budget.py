@@ -13,14 +13,13 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
 from data.datamodule import AudioDataModule
-from models import run
+from models.run import Run
 from models.system import System
 
 OPTIONS = ("max_epochs", "limit_train_batches")
@@ -29,19 +28,15 @@ WARM_UP = 3  # steps before the clock starts: compilers and caches
 TIMED = 10  # steps; their median counts
 
 
-def chosen(folder: Path) -> dict[str, int]:
+def chosen(run: Run | None) -> dict[str, int]:
     """The length that a run with a budget has been given already, as options of the trainer; empty for any other."""
-    config = _config(folder)
+    config = run.config if run else {}
     return {key: config["trainer"][key] for key in OPTIONS} if config.get("budget") else {}
 
 
-def missing(minutes: float | None, folder: Path) -> float:
+def missing(minutes: float | None, run: Run | None) -> float:
     """What of a budget a run has not been given yet: all, or what is more than it had."""
-    return max((minutes or 0.0) - (_config(folder).get("budget") or 0.0), 0.0)
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    return run.read_config(folder) if (folder / "config.yaml").exists() else {}
+    return max((minutes or 0.0) - ((run.config.get("budget") if run else None) or 0.0), 0.0)
 
 
 def length(minutes: float, step_seconds: float, validation_seconds: float, batches: int) -> dict[str, int]:

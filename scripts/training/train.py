@@ -29,11 +29,11 @@ from torch._dynamo.exc import TorchDynamoException
 
 from data.datamodule import AudioDataModule
 from data.fingerprint import fingerprint
-from models import run
+from models import run_files
 from models.callbacks import Examples, MetricsFile, TrainingBar
 from models.memory import keep_freed
 from models.net import Net
-from models.same_run import changed, options_of
+from models.run import Run
 from models.system import SCORE, System
 from scripts import extras
 from scripts.training import budget, checkpoints, processes, trainer_options
@@ -64,17 +64,19 @@ def train(cfg: DictConfig, folder: Path) -> float | None:
             "Start one command for each job: for loss in l1 stft; do python train.py trainer=ddp study=a loss=$loss; "
             "done (with hydra.mode=RUN if the experiment is a sweep)"
         )
+    before = Run.read_if_any(folder)
     if cfg.budget:
-        OmegaConf.update(cfg, "trainer", budget.chosen(folder))
+        OmegaConf.update(cfg, "trainer", budget.chosen(before))
     config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     first_process = processes.is_first(config["trainer"])
-    if _is_done(folder, config):  # before the lock, which would touch the folder
-        return _left_as_it_is(folder)
+    if before and _is_done(before, config):  # before the lock, which would touch the folder
+        return _left_as_it_is(before)
     with Signals() as signals, RunLock(folder) if first_process else nullcontext():
-        if first_process and _is_done(folder, config):
-            return _left_as_it_is(folder)
+        before = Run.read_if_any(folder)  # another process may have had the lock
+        if first_process and before and _is_done(before, config):
+            return _left_as_it_is(before)
         try:
-            score = _train(cfg, config, folder, first_process, signals)
+            score = _train(cfg, config, folder, before, first_process, signals)
             if sweep and signals.received is not None:
                 raise Stopped(signals.received)
         except Stopped as stop:
@@ -87,7 +89,7 @@ def train(cfg: DictConfig, folder: Path) -> float | None:
 
 
 def _train(
-    cfg: DictConfig, config: dict[str, Any], folder: Path, first_process: bool, signals: Signals
+    cfg: DictConfig, config: dict[str, Any], folder: Path, before: Run | None, first_process: bool, signals: Signals
 ) -> float | None:
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     net = instantiate(cfg.model)
@@ -113,9 +115,9 @@ def _train(
     if cfg.compile.backend:
         system.compile_net(cfg.compile.backend, cfg.compile.mode)
 
-    if added := budget.missing(cfg.budget, folder):
-        before = budget.chosen(folder)
-        length = budget.measured(added, system, data, trainer_options.trainer(cfg.trainer, logger=False), before)
+    if added := budget.missing(cfg.budget, before):
+        trainer = trainer_options.trainer(cfg.trainer, logger=False)
+        length = budget.measured(added, system, data, trainer, budget.chosen(before))
         log.info("%s minutes: %s epochs of %s batches", cfg.budget, *length.values())
         OmegaConf.update(cfg, "trainer", length)
         config["trainer"] |= length
@@ -123,8 +125,8 @@ def _train(
     last = checkpoints.to_continue(folder / "checkpoints")
     details: dict[str, Any] = {}
     if first_process:
-        details = begin(folder, config, data, continued=last is not None)
-    kept = checkpoints.Checkpoints(folder / "checkpoints", recorded_score(folder) if last else None)
+        details = begin(folder, before, config, data, continued=last is not None)
+    kept = checkpoints.Checkpoints(folder / "checkpoints", recorded_score(before) if before and last else None)
     logger = _logger(cfg, folder, details)
     trainer = trainer_options.trainer(
         cfg.trainer,
@@ -143,8 +145,8 @@ def _train(
         check_memory(net, trial_loss, cfg)
         keep_freed()
     if first_process:
-        run.write_config(folder, config)
-        run.write_status(folder, "running", **details)
+        run_files.write_config(folder, config)
+        run_files.write_status(folder, "running", **details)
     started = time.time()
     state = "interrupted"
     if processes.on_several_devices(config["trainer"]):
@@ -177,55 +179,56 @@ def _train(
     return kept.best
 
 
-def is_finished(folder: Path, config: dict[str, Any]) -> bool:
-    """Whether the run of a folder needs no more training; a folder without a checkpoint holds none.
+def is_finished(run: Run, config: dict[str, Any]) -> bool:
+    """Whether a run needs no more training; one without a checkpoint needs all.
 
     Raises:
-        ValueError: if the folder holds a run of another configuration.
+        ValueError: if it is of another configuration.
     """
+    folder = run.folder
     if not any((folder / "checkpoints" / f"{name}.ckpt").exists() for name in ("last", "best")):
         return False
-    old = run.read_config(folder)
-    if differences := options_of(changed(old, config)):
+    if differences := run.changed(config):
         told = "; ".join(f"{key} is {before} there and {now} here" for key, (before, now) in differences.items())
         raise ValueError(
             f"{folder} holds a run of another configuration: {told}. "
             f"Choose another study=… or name=…, or delete the folder."
         )
-    before, now = ([side["trainer"].get(end) for end in ENDS] for side in (old, config))
-    status = run.read_status(folder)
-    return status["state"] == "finished" and (before == now or bool(status.get("ended_early")))
+    before, now = ([side["trainer"].get(end) for end in ENDS] for side in (run.config, config))
+    return run.status["state"] == "finished" and (before == now or bool(run.status.get("ended_early")))
 
 
 def begin_with(net: Net, folder: Path) -> None:
     """Gives a network the best weights of another run of the same one; a continued run replaces them by its own."""
     try:
-        net.load_state_dict(run.load_net(folder).state_dict())
+        net.load_state_dict(Run.read(folder).net().state_dict())
     except RuntimeError as error:
         raise ValueError(f"start_from={folder}: that run's network is another one: {error}") from error
 
 
-def _is_done(folder: Path, config: dict[str, Any]) -> bool:
-    """Whether the run of a folder is finished, and has had all the minutes of its budget."""
-    return is_finished(folder, config) and not budget.missing(config["budget"], folder)
+def _is_done(run: Run, config: dict[str, Any]) -> bool:
+    """Whether a run is finished, and has had all the minutes of its budget."""
+    return is_finished(run, config) and not budget.missing(config["budget"], run)
 
 
-def _left_as_it_is(folder: Path) -> float | None:
-    log.info("%s is finished already; delete it to train it again.", folder)
-    return recorded_score(folder)
+def _left_as_it_is(run: Run) -> float | None:
+    log.info("%s is finished already; delete it to train it again.", run.folder)
+    return recorded_score(run)
 
 
-def recorded_score(folder: Path) -> float | None:
+def recorded_score(run: Run) -> float | None:
     """The best validation score of a run, of which runs of earlier versions tell by their metrics.csv alone."""
-    score = run.read_status(folder).get("score")
+    score = run.status.get("score")
     if isinstance(score, float):
         return score
-    with suppress(OSError, ValueError), (folder / "metrics.csv").open(newline="") as stream:
+    with suppress(OSError, ValueError), (run.folder / "metrics.csv").open(newline="") as stream:
         return min((float(row[SCORE]) for row in csv.DictReader(stream) if row.get(SCORE)), default=None)
     return None
 
 
-def begin(folder: Path, config: dict[str, Any], data: AudioDataModule, continued: bool) -> dict[str, Any]:
+def begin(
+    folder: Path, before: Run | None, config: dict[str, Any], data: AudioDataModule, continued: bool
+) -> dict[str, Any]:
     """What the status of a run tells from its start on: the fingerprints of its data, and its number at W&B.
 
     A continued training keeps those of its start. Of one that starts again, what is left is removed.
@@ -233,27 +236,28 @@ def begin(folder: Path, config: dict[str, Any], data: AudioDataModule, continued
     Raises:
         ValueError: if the data of a continued training have become others.
     """
-    status = run.read_status(folder)
+    status = before.status if before else {}
     details = {key: status[key] for key in ("wandb_id", "score") if key in status}
     if "WandbLogger" in str(config["logger"]):
         details.setdefault("wandb_id", uuid.uuid4().hex[:8])
     data.prepare_data()  # Lightning's own call finds it done
-    if continued:
+    if before and continued:
         log.info("Continuing %s", folder)
-        return details | same_splits(folder, status, config, data)
+        return details | same_splits(before, config, data)
     checkpoints.clear(folder / "checkpoints")
     details.pop("score", None)
     return details | {f"{split}_split": fingerprint(found) for split, found in data.found.items()}
 
 
-def same_splits(folder: Path, status: dict[str, Any], config: dict[str, Any], data: AudioDataModule) -> dict[str, str]:
+def same_splits(run: Run, config: dict[str, Any], data: AudioDataModule) -> dict[str, str]:
     """The fingerprints that a run has recorded of its splits, by which evaluate.py knows whether Test has changed.
 
     Raises:
         ValueError: if what it trains or validates on has changed, or the data moved and are not the same.
     """
-    recorded = {f"{split}_split": status.get(f"{split}_split") for split in data.found}
-    before, now = (side["data"].get("root") for side in (run.read_config(folder), config))
+    folder = run.folder
+    recorded = {f"{split}_split": run.status.get(f"{split}_split") for split in data.found}
+    before, now = (side["data"].get("root") for side in (run.config, config))
     if before != now and not recorded["test_split"]:
         raise ValueError(
             f"{folder}: data.root is {before} there and {now} here, and the run has recorded no fingerprint by which "
@@ -280,7 +284,7 @@ def _logger(cfg: DictConfig, folder: Path, details: dict[str, Any]) -> Any:
 def finish(folder: Path, state: str, started: float, details: dict[str, Any]) -> None:
     """Writes how a training ended."""
     versions = {"python": platform.python_version(), "torch": torch.__version__, "lightning": pl.__version__}
-    run.write_status(folder, state, seconds=round(time.time() - started, 1), **details, versions=versions)
+    run_files.write_status(folder, state, seconds=round(time.time() - started, 1), **details, versions=versions)
     log.info("%s: %s", folder, state)
     if state != "finished":
         log.info("The same command with study=%s name=%s continues it.", folder.parent.name, folder.name)
