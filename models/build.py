@@ -14,6 +14,20 @@ LARGEST = 4096  # of any number in the description of a network: a bound on what
 _NET = re.compile(r"models\.([a-z][a-z0-9_]*)\.([A-Z][A-Za-z0-9]*)")
 
 
+def file_of(spec: Any) -> Path:
+    """The file of the network that a configuration's section ``model`` names; RunError if it names none of models/."""
+    target = spec.get("_target_") if isinstance(spec, dict) else None
+    if not isinstance(target, str):
+        raise RunError("model: expected a mapping with a `_target_`, such as models.tcn.TCN")
+    name = _NET.fullmatch(target)
+    file = Path(__file__).with_name(f"{name[1]}.py") if name else None
+    if file is None or not file.is_file():
+        raise RunError(
+            f"model._target_: {target!r} is not allowed; a run holds a network of models/, such as models.tcn.TCN"
+        )
+    return file
+
+
 def build_net(spec: Any) -> Net:
     """Constructs the network that a configuration's section ``model`` describes.
 
@@ -23,18 +37,9 @@ def build_net(spec: Any) -> Net:
     Raises:
         RunError: for anything else: another target, nested values, a class that is no network.
     """
-    if not isinstance(spec, dict) or not isinstance(spec.get("_target_"), str):
-        raise RunError("model: expected a mapping with a `_target_`, such as models.tcn.TCN")
-    target = spec["_target_"]
-    name = _NET.fullmatch(target)
-    if name is None or not (Path(__file__).parent / f"{name[1]}.py").is_file():
-        raise RunError(
-            f"model._target_: {target!r} is not allowed; a run holds a network of models/, such as models.tcn.TCN"
-        )
-    kind = getattr(importlib.import_module(f"models.{name[1]}"), name[2], None)
-    if not (
-        isinstance(kind, type) and issubclass(kind, Net) and kind is not Net and kind.__module__ == f"models.{name[1]}"
-    ):
+    module, target = f"models.{file_of(spec).stem}", spec["_target_"]
+    kind = getattr(importlib.import_module(module), target.rpartition(".")[2], None)
+    if not (isinstance(kind, type) and issubclass(kind, Net) and kind is not Net and kind.__module__ == module):
         raise RunError(f"model._target_: {target!r} is not a network")
     options = {key: value for key, value in spec.items() if key != "_target_"}
     for key, value in options.items():

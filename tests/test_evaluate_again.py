@@ -17,7 +17,7 @@ import torch
 
 from models import run_files
 from models.run import Run
-from scripts.scoring import scorer
+from scripts.scoring import cache, depends, scorer
 from tests.conftest import ROOT, Entry
 from tests.scored_runs import LIGHT, MODEL, make_run, names, of, read, save_net
 
@@ -26,13 +26,13 @@ from tests.scored_runs import LIGHT, MODEL, make_run, names, of, read, save_net
 def work(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """For each network that is scored its metrics, as long as somebody clears it between evaluations."""
     done: list[tuple[str, ...]] = []
-    score = scorer.Bench.score
+    score = scorer.Scorer.score
 
-    def counted(bench: scorer.Bench, jobs: list[scorer.Job]) -> None:
+    def counted(self: scorer.Scorer, jobs: list[scorer.Job]) -> list[cache.Scored]:
         done.extend(tuple(map(".".join, job.missing)) for job in jobs)
-        score(bench, jobs)
+        return score(self, jobs)
 
-    monkeypatch.setattr(scorer.Bench, "score", counted)
+    monkeypatch.setattr(scorer.Scorer, "score", counted)
     return done
 
 
@@ -184,15 +184,17 @@ def test_scores_of_other_code_are_not_taken(
     evaluate: Entry, study: Path, work: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert evaluate(f"runs={study}").code == 0
-    monkeypatch.setattr(scorer, "version", lambda library: f"{library} 99")
+    monkeypatch.setattr(depends, "version", lambda library: f"{library} 99")
     work.clear()
     assert evaluate(f"runs={study}").code == 0
     assert len(work) == 3
 
 
-def test_the_version_of_the_code_changes_with_each_file_on_which_a_score_depends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+TCN, L1, MR = (ROOT / name for name in ("models/tcn.py", "auraloss/time.py", "auraloss/resolutions.py"))
+
+
+def files_behind(word: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The files on which a word for code depends, after checking that an edit of any of them makes another word."""
     read_bytes = Path.read_bytes
     seen: set[str] = set()
 
@@ -200,23 +202,38 @@ def test_the_version_of_the_code_changes_with_each_file_on_which_a_score_depends
         seen.add(self.relative_to(ROOT).as_posix())
         return read_bytes(self)
 
-    monkeypatch.setattr(Path, "read_bytes", read)
-    now = scorer.code_version()
-    monkeypatch.undo()
-    assert scorer.code_version() == now
-    assert {
-        "auraloss/time.py",
-        "auraloss/stft.py",
-        "scripts/scoring/rows.py",
-        "models/tcn.py",
-        "models/conv.py",
-    } <= seen
-    assert {"data/segments.py", "data/audio.py", "scripts/scoring/scorer.py"} <= seen
-    assert not {"models/callbacks.py", "models/run.py"} & seen
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", read)
+        now = word()
+    assert word() == now
     for changed in sorted(seen):
         edited = ROOT / changed
-        monkeypatch.setattr(Path, "read_bytes", lambda self, e=edited: read_bytes(self) + b"#" * (self == e))
-        assert scorer.code_version() != now, changed
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_bytes", lambda self, e=edited: read_bytes(self) + b"#" * (self == e))
+            assert word() != now, changed
+    return seen
+
+
+def test_the_version_of_the_code_changes_with_each_file_on_which_a_score_depends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = files_behind(lambda: depends.of_network(TCN), monkeypatch)
+    assert {"auraloss/stft.py", "scripts/scoring/rows.py", "models/tcn.py", "models/conv.py", "models/build.py"} <= seen
+    assert {"data/segments.py", "data/audio.py", "scripts/scoring/scorer.py"} <= seen
+    assert not {"models/callbacks.py", "models/run.py", "models/atomic.py", "auraloss/presets.py"} & seen
+    assert files_behind(lambda: depends.of_metric([L1]), monkeypatch) == {"auraloss/time.py", "auraloss/base.py"}
+    assert {"auraloss/stft.py", "auraloss/spectrum.py"} <= files_behind(lambda: depends.of_metric([MR]), monkeypatch)
+
+
+def test_every_way_to_import_a_file_counts(tmp_path: Path) -> None:
+    """Also inside functions; a package counts by its __init__.py, where no file of it is named."""
+    own = tmp_path / "own.py"
+    source = "import json, auraloss.time\nfrom data import levels\ndef f():\n    from models.net import Net\n"
+    own.write_text(source)
+    files = {file.relative_to(ROOT).as_posix() for file in depends.with_imports([own]) - {own}}
+    assert {"auraloss/time.py", "auraloss/base.py", "data/levels.py", "models/net.py"} == files
+    own.write_text("from auraloss import MSELoss\n")
+    assert ROOT / "auraloss/perceptual.py" in depends.with_imports([own])
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", None])

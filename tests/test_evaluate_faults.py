@@ -18,7 +18,7 @@ from models.run import Run
 from models.tcn import TCN
 from scripts.scoring import scorer
 from scripts.scoring.cache import Scored
-from scripts.scoring.scorer import Bench, Job, complete
+from scripts.scoring.scorer import Job, Scorer, complete
 from tests.conftest import Entry, Result
 from tests.scored_runs import FRAMES, MODEL, info, make_run, names, of, read
 
@@ -296,21 +296,23 @@ def test_whichever_networks_fail_they_are_told_and_all_others_are_scored(count: 
     """Every choice of networks that fail, and of networks of which one of the two metrics is known already."""
 
     class Stub:
-        def score(self, jobs: list[Job]) -> None:
-            assert len({tuple(job.missing) for job in jobs}) == 1
+        def score(self, jobs: list[Job]) -> list[Scored]:
+            assert len({job.missing for job in jobs}) == 1
             if broken := [job.label for job in jobs if job.label in bad]:
                 raise ValueError(broken[0])
-            for job in jobs:
-                job.scored.scores.update({name: [] for name in job.missing})
+            return [Scored(scores=job.known.scores | {name: [] for name in job.missing}) for job in jobs]
 
     labels = [f"run{number}" for number in range(count)]
     subsets = [set(subset) for size in range(count + 1) for subset in combinations(labels, size)]
     for bad, begun in product(subsets, subsets):
         known = {label: Scored(scores={A: []} if label in begun else {}) for label in labels}
-        jobs = [Job(label, tmp_path, "", [A, B], known[label]) for label in labels]
-        faults = complete(cast(Bench, Stub()), jobs)
+        missing = {label: (B,) if label in begun else (A, B) for label in labels}
+        jobs = [Job(label, tmp_path, "", known[label], missing[label], None) for label in labels]
+        outcomes = complete(cast(Scorer, Stub()), jobs)
+        assert outcomes.keys() == set(labels)
+        faults = {label: outcome for label, outcome in outcomes.items() if isinstance(outcome, Exception)}
         assert {label: str(error) for label, error in faults.items()} == {label: label for label in bad}
-        assert {job.label for job in jobs if job.missing} == bad
+        assert all(set(o.scores) == {A, B} for o in outcomes.values() if isinstance(o, Scored))
 
 
 def test_if_all_fail_the_results_of_before_stay(evaluate: Entry, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ INFO: dict[str, type] = {
     "notes": list,
     "metrics": dict,
 }
+FORMAT = 1  # of the two files; an evaluation.json that does not tell is of the first
 UNPROCESSED = "unprocessed"
 AGAIN = "run evaluate.py again"
 
@@ -188,4 +189,6 @@ def _info(file: Path) -> dict[str, Any]:
     for key, kind in INFO.items():
         if not isinstance(info, dict) or not isinstance(info.get(key), kind):
             raise ValueError(f"{file} has no {key} that is a {kind.__name__}; {AGAIN}")
+    if (number := info.get("format", 1)) != FORMAT:
+        raise ValueError(f"{file} is of format {number!r}, this version reads {FORMAT}; {AGAIN}")
     return info

@@ -1,8 +1,8 @@
 """Scores that are kept: what was scored once is read from a file the next time.
 
 A file holds the scores of one network, metric by metric. They count only for the subject they were made of (checkpoint,
-data, length of the segments, code that scores): of another subject the file is empty, and the next one replaces it.
-Within a subject each metric has a key of its own, so that a new or changed one is scored alone.
+data, length of the segments, code that scores): of another subject, or in another format, the file is empty, and the
+next one replaces it. Within a subject each metric has a key of its own, so that a new or changed one is scored alone.
 
 The first line is the digest of the rest. A file that is damaged, or not there, holds nothing; nor does a metric count
 whose rows are not those of the split. The values themselves are trusted, also those of a stranger's run: delete its
@@ -21,6 +21,7 @@ from typing import Any
 from models.atomic import write_text
 from scripts.scoring.rows import Score
 
+FORMAT = 1  # of a file; one that does not tell is of the first
 Name = tuple[str, str]  # convention and metric
 Place = tuple[str, str, int, int | None, int]  # recording, setting, segment, start and samples of a row
 
@@ -69,7 +70,7 @@ def save(file: Path, subject: str, keys: Mapping[Name, str], scored: Scored) -> 
         rows = [[s.recording, s.setting, s.segment, s.start, s.samples, s.value] for s in scores]
         metrics[".".join(name)] = {"key": keys[name], "rows": rows}
     of_network = {"level_db": scored.level_db, "correlation": scored.correlation}
-    text = json.dumps({"subject": subject, **of_network, "metrics": metrics})
+    text = json.dumps({"format": FORMAT, "subject": subject, **of_network, "metrics": metrics})
     file.parent.mkdir(parents=True, exist_ok=True)
     write_text(file, f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n")
 
@@ -81,7 +82,8 @@ def _read(file: Path, subject: str) -> dict[str, Any]:
         content = json.loads(text) if check == hashlib.sha256(text.encode()).hexdigest() else {}
     except (OSError, ValueError, RecursionError):
         return {}
-    return content if isinstance(content, dict) and content.get("subject") == subject else {}
+    told = isinstance(content, dict) and (content.get("format", 1), content.get("subject"))
+    return content if told == (FORMAT, subject) else {}
 
 
 def _score(name: Name, row: list[Any]) -> Score:

@@ -6,186 +6,130 @@ scored is named in the notes and left out, and the exit status is 1. What was sc
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import logging
-import math
-from collections.abc import Iterator, Mapping, Sized
-from contextlib import contextmanager
+from collections.abc import Sized
+from functools import partial
+from inspect import getfile
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from models.atomic import write_text
+from models.build import file_of
 from models.net import Unprocessed
-from models.run import RunError, find_runs
+from models.run import find_runs
 from scripts import extras
 from scripts.results import formats, scores, screen
 from scripts.results.scores import UNPROCESSED
-from scripts.scoring import candidates, held_out
+from scripts.scoring import candidates, held_out, write
 from scripts.scoring.cache import Scored
 from scripts.scoring.candidates import Candidate
 from scripts.scoring.held_out import HeldOut
-from scripts.scoring.scorer import FAULTS, Bench, Job, complete
+from scripts.scoring.scorer import FAULTS, Job, Scorer, complete
+from scripts.scoring.write import Results, ScoredRun
 
 log = logging.getLogger(__name__)
 
-OF_RUN = ("run", "model", "loss", "seed")
-OF_PART = ("recording", "switch", "peak_reduction", "segment", "start", "samples")
-COLUMNS = (*OF_RUN, *OF_PART, "convention", "metric", "value")  # of scores.csv
-SILENT_DB = -60.0  # an output this far below its target is called silent
-INVERTED = -0.5  # an output of a smaller correlation with its target is called inverted
+
+class LeftOut(dict[Path, str]):
+    """Why runs are left out, so that what is wrong with one does not cost the others their scores."""
+
+    def leave_out(self, folder: Path, reason: Exception | str) -> None:
+        text = str(reason) or type(reason).__name__
+        self[folder] = text.encode(errors="backslashreplace").decode()  # it may quote what is no text
+        log.warning("%s is left out: %s", folder, self[folder])
+
+    def require(self, rest: Sized) -> None:
+        """Raises a ValueError that names the faults of all runs if none is left."""
+        if not rest:
+            reasons = "\n".join(f"{folder}: {reason}" for folder, reason in self.items())
+            raise ValueError(f"none of the runs can be scored:\n{reasons}")
 
 
 def evaluate(cfg: DictConfig) -> bool:
     """Writes scores.csv, evaluation.json, the tables and the report; false if anything had to be left out."""
     folders = find_runs(cfg.runs)
     out = Path(cfg.out) if cfg.out else results_folder(folders)
-    left_out: dict[Path, str] = {}
-
-    found: list[Candidate] = []
-    for folder in folders:
-        with leaving_out(folder, left_out):
-            found.append(candidates.candidate(folder, cfg.checkpoint, source_needed=not cfg.get("data")))
-    require(found, left_out)
-    if cfg.get("data"):
-        split = held_out.named(cfg.data)
-    else:
-        split = held_out.of(held_out.most_common(c.source for c in found if c.source is not None))
-
-    bench = Bench(cfg.conventions, split, cfg.eval_length, cfg.device)
-    jobs: dict[Path, tuple[Candidate, Job]] = {}
-    for c in found:
-        with leaving_out(c.folder, left_out):
-            candidates.check_data(c, split)
-            job = bench.job(str(c.folder), c.folder / "scores", cfg.checkpoint, c.run.weights)
-            job.net = candidates.load(c, split) if job.missing else None
-            jobs[c.folder] = c, job
-    require(jobs, left_out)
-
-    unprocessed = bench.job(UNPROCESSED, out / "scores", UNPROCESSED, "")
-    unprocessed.net = Unprocessed()
-    faults = complete(bench, [unprocessed, *(job for _, job in jobs.values())])
-    if UNPROCESSED in faults:  # not a run's fault, but that of the data or a metric
-        raise ValueError(f"the unprocessed input cannot be scored: {faults[UNPROCESSED]}")
-    scored: list[tuple[Candidate, Scored]] = []
-    for c, job in jobs.values():
-        with leaving_out(c.folder, left_out):
-            if job.label in faults:
-                raise faults[job.label]
-            scored.append((c, job.scored))
-    require(scored, left_out)
-    labels = candidates.labels([c for c, _ in scored])
-    for folder, earlier in candidates.repeated([c for c, _ in scored], labels).items():
-        with leaving_out(folder, left_out):
-            raise RunError(
-                f"its model and seed are those of {earlier}, and tests take every run for a training of its own. "
-                "Evaluate them apart, or train one with another seed."
-            )
-    scored = [(c, of_run) for c, of_run in scored if c.folder not in left_out]
-
-    write_scores(out, scored, labels, unprocessed.scored)
-    write_evaluation(out, cfg, bench, scored, labels, left_out)
+    left_out = LeftOut()
+    found, split = find(cfg, folders, left_out)
+    results = score(cfg, found, split, out, left_out)
+    write.scores(out, results)
+    write.evaluation(out, results, split, cfg.eval_length, cfg.checkpoint, left_out)
     evaluation = scores.read(out)
     formats.write(out, evaluation)
     print(screen.text(out, evaluation))
     return (not cfg.report or write_report(out)) and not left_out
 
 
-@contextmanager
-def leaving_out(folder: Path, left_out: dict[Path, str]) -> Iterator[None]:
-    """Notes why a run cannot be scored, so that it does not cost the others their scores."""
-    try:
-        yield
-    except FAULTS as error:
-        reason = str(error) or type(error).__name__
-        left_out[folder] = reason.encode(errors="backslashreplace").decode()  # it may quote what is no text
-        log.warning("%s is left out: %s", folder, left_out[folder])
+def find(cfg: DictConfig, folders: list[Path], left_out: LeftOut) -> tuple[list[Candidate], HeldOut]:
+    """The runs that can be scored, and the test split to score them on."""
+    readable = []
+    for folder in folders:
+        try:
+            readable.append(candidates.candidate(folder, cfg.checkpoint, source_needed=not cfg.get("data")))
+        except FAULTS as error:
+            left_out.leave_out(folder, error)
+    left_out.require(readable)
+    if cfg.get("data"):
+        split = held_out.named(cfg.data)
+    else:
+        split = held_out.of(held_out.most_common(c.source for c in readable if c.source is not None))
+    found = []
+    for c in readable:
+        try:
+            candidates.check_data(c, split)
+            found.append(c)
+        except FAULTS as error:
+            left_out.leave_out(c.folder, error)
+    left_out.require(found)
+    return found, split
 
 
-def require(rest: Sized, left_out: dict[Path, str]) -> None:
-    """Raises a ValueError that names the faults of all runs if none is left."""
-    if not rest:
-        reasons = "\n".join(f"{folder}: {reason}" for folder, reason in left_out.items())
-        raise ValueError(f"none of the runs can be scored:\n{reasons}")
+def score(cfg: DictConfig, found: list[Candidate], split: HeldOut, out: Path, left_out: LeftOut) -> Results:
+    """The scores of the runs and of the unprocessed input, those that are known and those that are new."""
+    scorer = Scorer(cfg.conventions, split, cfg.eval_length, cfg.device)
+    code = Path(getfile(Unprocessed))
+    jobs = [scorer.job(UNPROCESSED, out / "scores", UNPROCESSED, "", code, Unprocessed)]
+    loadable = []
+    for c in found:
+        try:
+            jobs.append(_job(scorer, c))
+            loadable.append(c)
+        except FAULTS as error:
+            left_out.leave_out(c.folder, error)
+    left_out.require(loadable)
+    outcomes = complete(scorer, jobs)
+    unprocessed = outcomes[UNPROCESSED]
+    if isinstance(unprocessed, Exception):  # not a run's fault, but that of the data or a metric
+        raise ValueError(f"the unprocessed input cannot be scored: {unprocessed}")
+    scored: list[tuple[Candidate, Scored]] = []
+    for c in loadable:
+        outcome = outcomes[str(c.folder)]
+        if isinstance(outcome, Exception):
+            left_out.leave_out(c.folder, outcome)
+        else:
+            scored.append((c, outcome))
+    left_out.require(scored)
+    labels = candidates.labels([c for c, _ in scored])
+    again = candidates.repeated([c for c, _ in scored], labels)
+    for folder, earlier in again.items():
+        left_out.leave_out(
+            folder,
+            f"its model and seed are those of {earlier}, and tests take every run for a training of its own. "
+            "Evaluate them apart, or train one with another seed.",
+        )
+    runs = [ScoredRun(c, labels[c.folder], of_run) for c, of_run in scored if c.folder not in again]
+    return Results(unprocessed, runs, scorer.description)
+
+
+def _job(scorer: Scorer, c: Candidate) -> Job:
+    code, load = file_of(c.run.config.get("model")), partial(candidates.load, c, scorer.split)
+    return scorer.job(str(c.folder), c.folder / "scores", c.run.checkpoint, c.run.weights, code, load)
 
 
 def results_folder(folders: list[Path]) -> Path:
     """``results`` in the study that all runs belong to, or in the working directory if there are several."""
     studies = {folder.parent.resolve() for folder in folders}
     return folders[0].parent / "results" if len(studies) == 1 else Path("results")
-
-
-def write_scores(
-    out: Path, scored: list[tuple[Candidate, Scored]], labels: Mapping[Path, str], unprocessed: Scored
-) -> None:
-    """Writes scores.csv: one row for each run, part of the audio, convention and metric."""
-    models = [([UNPROCESSED, UNPROCESSED, "", ""], unprocessed)]
-    models += [([str(c.folder), labels[c.folder], c.loss, c.seed], of_run) for c, of_run in scored]
-    stream = io.StringIO()
-    writer = csv.writer(stream)
-    writer.writerow(COLUMNS)
-    for model, of_model in models:
-        for score in (score for of_metric in of_model.scores.values() for score in of_metric):
-            switch, _, peak_reduction = score.setting.partition("__")
-            place = [score.recording, switch, peak_reduction, score.segment, score.start, score.samples]
-            writer.writerow([*model, *place, score.convention, score.metric, score.value])
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "scores.csv", stream.getvalue())
-
-
-def write_evaluation(
-    out: Path,
-    cfg: DictConfig,
-    bench: Bench,
-    scored: list[tuple[Candidate, Scored]],
-    labels: Mapping[Path, str],
-    left_out: dict[Path, str],
-) -> None:
-    """Writes evaluation.json: what was scored, on what, and what to know of it."""
-    split = bench.split
-    document = {
-        "root": split.source.root,
-        "sample_rate": split.source.sample_rate,
-        "channels": split.source.channels,
-        "eval_length": cfg.eval_length,
-        "checkpoint": cfg.checkpoint,
-        "trained_settings": split.trained_settings,
-        "runs": [
-            dict(zip(OF_RUN, [str(c.folder), labels[c.folder], c.loss, c.seed], strict=True))
-            | {"weights": c.run.weights}
-            for c, _ in scored
-        ],
-        "left_out": [{"run": str(folder), "reason": reason} for folder, reason in left_out.items()],
-        "notes": notes(cfg.checkpoint, split, scored, left_out),
-        "metrics": bench.description(),
-    }
-    write_text(out / "evaluation.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-
-
-def notes(
-    checkpoint: str, split: HeldOut, scored: list[tuple[Candidate, Scored]], left_out: dict[Path, str]
-) -> list[str]:
-    """What a reader of the tables has to know."""
-    said = [f"{folder} is left out: {reason}" for folder, reason in left_out.items()]
-    said += [split.note, *split.note_on_training(c.source for c, _ in scored)]
-    explained = " A loss on magnitudes cannot tell; those on the waveform count it as an error."  # once
-    for c, of_run in scored:
-        if (state := c.run.status["state"]) != "finished":
-            said.append(f"{c.folder} is {state}: its {checkpoint} checkpoint so far is scored.")
-        if of_run.level_db < SILENT_DB:
-            said.append(f"{c.folder} has collapsed to silence: {-of_run.level_db:.0f} dB below the target.")
-        if of_run.correlation < INVERTED:
-            said.append(
-                f"{c.folder} is inverted in polarity: its correlation with the target is {of_run.correlation:.2f}."
-                + explained
-            )
-            explained = ""
-        for (convention, metric), of_metric in of_run.scores.items():
-            if bad := sum(not math.isfinite(score.value) for score in of_metric):
-                said.append(f"{c.folder}: {convention}.{metric} is not finite in {bad} of {len(of_metric)} rows.")
-    return said
 
 
 def write_report(out: Path) -> bool:

@@ -10,10 +10,9 @@ import logging
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from inspect import getfile, unwrap
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,10 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from tqdm import tqdm
 
-import auraloss
 from data.segments import Block, Blocks
-from models.digest import digest, digest_files
+from models.digest import digest
 from models.net import Net, render
-from scripts.scoring import cache
+from scripts.scoring import cache, depends
 from scripts.scoring.cache import Name, Place, Scored
 from scripts.scoring.held_out import HeldOut
 from scripts.scoring.rows import GROUP, Score, score
@@ -39,12 +37,9 @@ SHORTEST = 65_536  # samples; a shorter remainder of a recording joins the segme
 BATCH_SECONDS = 60.0
 LARGEST_BATCH = 8  # networks; more make scoring hardly faster
 FAULTS = (ValueError, RuntimeError, ArithmeticError)  # of one network, which cost the others nothing
-ROOT = Path(__file__).parents[2]
-# Files of models/ on which no score depends.
-WITHOUT_SCORES = ("callbacks", "digest", "memory", "run", "same_run", "source", "system")
 
 
-class Bench:
+class Scorer:
     """Metrics, data and device, the same for all networks.
 
     Args:
@@ -69,23 +64,38 @@ class Bench:
             for name, options in metrics.items():
                 metric = instantiate(options).to(self.device)
                 plain = OmegaConf.to_container(options, resolve=True)
-                code = digest_files([Path(getfile(type(metric))), *_code(plain)])  # it may be one of the user's own
+                code = depends.of_metric([Path(getfile(type(metric))), *_code(plain)])
                 self.metrics[str(convention), str(name)] = metric
                 self.keys[str(convention), str(name)] = digest(plain, code)
-        self._description = _description(self.metrics)
+        self.description = _description(self.metrics)  # of each which direction is better, and its unit
         blocks = Blocks(split.recordings, eval_length, minimum=SHORTEST).blocks
         self.shortest = min(block.frames for block in blocks)
         self.places = {name: _places(blocks, getattr(m, "pool", "") == "batch") for name, m in self.metrics.items()}
-        self._subject = (split.fingerprint, eval_length, SHORTEST, code_version())
+        self._subject = (split.fingerprint, eval_length, SHORTEST)
 
-    def job(self, label: str, folder: Path, checkpoint: str, weights: str) -> Job:
-        """A network to be scored, with what is known of it from the scores in a folder."""
+    def job(self, label: str, folder: Path, checkpoint: str, weights: str, code: Path, load: Callable[[], Net]) -> Job:
+        """A network to be scored, with what is known of it already.
+
+        Args:
+            label: its name
+            folder: where its scores are kept
+            checkpoint: its name
+            weights: a word for them
+            code: the file of the network
+            load: gives the network; called if anything is missing
+        """
         data = re.sub(r"[^A-Za-z0-9._]+", "-", Path(self.split.source.root).name)
-        file, subject = folder / f"{checkpoint}-{data}.json", digest(weights, *self._subject)
-        return Job(label, file, subject, list(self.metrics), cache.load(file, subject, self.keys, self.places))
+        file = folder / f"{checkpoint}-{data}.json"
+        subject = digest(weights, depends.of_network(code), *self._subject)
+        known = cache.load(file, subject, self.keys, self.places)
+        missing = tuple(name for name in self.metrics if name not in known.scores)
+        return Job(label, file, subject, known, missing, load() if missing else None)
 
-    def score(self, jobs: list[Job]) -> None:
+    def score(self, jobs: list[Job]) -> list[Scored]:
         """Scores the networks of jobs at once, so that what the metrics make of the target is made once for all.
+
+        Returns:
+            for each job what was known and what was missing; the latter is kept in its file
 
         Raises:
             ValueError, RuntimeError, ArithmeticError: if one of them cannot be run or scored; nothing is kept then.
@@ -97,45 +107,37 @@ class Bench:
         fresh: list[dict[Name, list[Score]]] = [{name: [] for name in jobs[0].missing} for _ in jobs]
         for item in score(_rendered(self, jobs, levels), wanted, self.shortest):
             fresh[item.model][item.convention, item.metric].append(item)
-        for job, level, scores in zip(jobs, levels, fresh, strict=True):
-            job.add(Scored(level.difference_db, level.correlation, scores), self.keys)
+        found = [Scored(level.difference_db, level.correlation, s) for level, s in zip(levels, fresh, strict=True)]
+        return [self._kept(job, of_job) for job, of_job in zip(jobs, found, strict=True)]
 
-    def description(self) -> dict[str, dict[str, Any]]:
-        """Of each metric which direction is better, and its unit."""
-        return self._description
+    def _kept(self, job: Job, fresh: Scored) -> Scored:
+        """All scores of a job, of which the new ones are kept."""
+        try:
+            cache.save(job.file, job.subject, self.keys, fresh)
+        except OSError as error:
+            log.warning("%s cannot be written (%s): it will be scored again.", job.file, error.strerror)
+        both = job.known.scores | fresh.scores
+        return replace(fresh, scores={name: both[name] for name in self.metrics})
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Job:
-    """A network to be scored, and its scores as far as they are known."""
+    """A network to be scored."""
 
     label: str
     file: Path  # where its scores are kept
     subject: str
-    metrics: list[Name]  # that it is to be scored with
-    scored: Scored
-    net: Net | None = None  # needed if anything is missing
-
-    @property
-    def missing(self) -> list[Name]:
-        return [name for name in self.metrics if name not in self.scored.scores]
-
-    def add(self, fresh: Scored, keys: Mapping[Name, str]) -> None:
-        """Adds scores, and keeps them."""
-        known = self.scored.scores | fresh.scores
-        self.scored = replace(fresh, scores={name: known[name] for name in self.metrics if name in known})
-        try:
-            cache.save(self.file, self.subject, keys, fresh)
-        except OSError as error:
-            log.warning("%s cannot be written (%s): it will be scored again.", self.file, error.strerror)
+    known: Scored  # from there
+    missing: tuple[Name, ...]  # metrics
+    net: Net | None  # None if nothing is missing
 
 
-def complete(bench: Bench, jobs: list[Job]) -> dict[str, Exception]:
-    """Scores all that is missing; returns what went wrong, by label.
+def complete(scorer: Scorer, jobs: list[Job]) -> dict[str, Scored | Exception]:
+    """Scores all that is missing; returns all scores of each network by its label, or what went wrong with it.
 
     Networks are scored several at a time, as many as take about a minute, which is what an interruption costs.
     """
-    faults: dict[str, Exception] = {}
+    found: dict[str, Scored | Exception] = {job.label: job.known for job in jobs}
     waiting = [job for job in jobs if job.missing]
     alone: set[str] = set()  # labels of a batch that failed: each by itself, to see which it was
     size = 2
@@ -145,27 +147,17 @@ def complete(bench: Bench, jobs: list[Job]) -> dict[str, Exception]:
         batch = [job for job in waiting if job.missing == first.missing and job.label not in alone][:size] or [first]
         started = time.monotonic()
         try:
-            bench.score(batch)
+            found |= {job.label: scored for job, scored in zip(batch, scorer.score(batch), strict=True)}
         except FAULTS as error:
             if len(batch) > 1:
                 alone |= {job.label for job in batch}
                 continue
-            faults[batch[0].label] = error
+            found[batch[0].label] = error
         size = min(max(int(len(batch) * BATCH_SECONDS / (time.monotonic() - started + 1e-3)), 1), LARGEST_BATCH)
         waiting = [job for job in waiting if job not in batch]
         bar.update(len(batch))
     bar.close()
-    return faults
-
-
-def code_version() -> str:
-    """A word for the code that scores: it changes with the losses, the networks, the reading, and their libraries."""
-    models = [file for file in (ROOT / "models").glob("*.py") if file.stem not in WITHOUT_SCORES]
-    losses = Path(auraloss.__file__).parent.glob("*.py")
-    reading = [ROOT / "data" / "segments.py", ROOT / "data" / "audio.py"]
-    scoring = [Path(__file__).with_name(f"{name}.py") for name in ("metrics", "rows", "scorer")]
-    libraries = [_version(name) for name in ("torch", "scipy", "pyloudnorm")]
-    return digest(digest_files([*losses, *models, *reading, *scoring]), libraries)
+    return found
 
 
 def _description(metrics: Mapping[Name, Any]) -> dict[str, dict[str, Any]]:
@@ -199,24 +191,17 @@ def _places(blocks: list[Block], pooled: bool) -> list[Place]:
     return [("", "", number, None, sum(block.frames for block in group)) for number, group in enumerate(groups)]
 
 
-def _version(library: str) -> str:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return ""
-
-
-def _rendered(bench: Bench, jobs: list[Job], levels: list[_Levels]) -> Iterator[tuple[Block, Tensor, Tensor]]:
+def _rendered(scorer: Scorer, jobs: list[Job], levels: list[_Levels]) -> Iterator[tuple[Block, Tensor, Tensor]]:
     """The outputs of all networks for every block of the recordings, with their target."""
-    nets = [job.net.to(bench.device) for job in jobs if job.net is not None]
-    of_context = {net.context: Blocks(bench.split.recordings, bench.length, net.context, SHORTEST) for net in nets}
+    nets = [job.net.to(scorer.device) for job in jobs if job.net is not None]
+    of_context = {net.context: Blocks(scorer.split.recordings, scorer.length, net.context, SHORTEST) for net in nets}
     blocks = next(iter(of_context.values())).blocks
     label = jobs[0].label if len(jobs) == 1 else f"{jobs[0].label} and {len(jobs) - 1} more"
     for index, block in enumerate(tqdm(blocks, desc=label, unit="segment", leave=False)):
         segments = {context: of[index] for context, of in of_context.items()}
         outputs = []
         for net, level in zip(nets, levels, strict=True):
-            output, target = render(net, segments[net.context], bench.device)
+            output, target = render(net, segments[net.context], scorer.device)
             if output.shape != target.shape:
                 raise ValueError(f"its output has shape {tuple(output.shape)}, the target {tuple(target.shape)}")
             if not level.add(output, target):
