@@ -105,7 +105,8 @@ class CompiledBlock(torch.autograd.Function):
         if y is None:
             y = x.new_empty(batch, outputs, samples + SLACK)
             _convolved(x, kernel, met, y, samples)
-        # Nothing but the next block uses a block's output: its gradient may be changed in place.
+        # Nothing but the next block uses a block's output, and what that returns as gradient it keeps nowhere: it may
+        # be changed in place (`tests/test_fused.py` walks the graph).
         grad = torch.zeros_like(out) if grad is None else grad.contiguous()
         if grad_share is None:
             grad_share = x.new_zeros(batch, mix.shape[1], layout.skip.stop - layout.skip.start)

@@ -1,4 +1,4 @@
-"""Dilated convolution whose backward pass costs on a CPU what the arithmetic says.
+"""Dilated convolution and its two gradients on rows of channels, at the cost on a CPU that the arithmetic says.
 
 PyTorch's own backward of a dilated ``conv1d`` takes about nine times its forward on a CPU, where counting
 multiplications says twice. Both gradients can be had from fast primitives:
@@ -14,8 +14,6 @@ are faster still on the signal seen as an image of d columns, in which a dilated
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -87,46 +85,3 @@ def _met(x: Tensor, frames: int, taps: int, dilation: int) -> Tensor:
     *batch, _, channels = x.shape
     strides = (*x.stride()[:-2], channels, dilation * channels, 1)
     return x.as_strided((*batch, frames, taps, channels), strides, x.storage_offset())
-
-
-class _DilatedConv1d(torch.autograd.Function):
-    """``F.conv1d(x, weight, dilation=dilation)`` with the two gradients spelled out."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, dilation: int) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.dilation = dilation
-        return F.conv1d(x, weight, dilation=dilation)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        x, weight = ctx.saved_tensors
-        grad_x = grad_weight = None
-        if ctx.needs_input_grad[0]:
-            span = (weight.shape[-1] - 1) * ctx.dilation
-            grad_x = F.conv1d(F.pad(grad, (span, span)), reversed_kernel(weight), dilation=ctx.dilation)
-        if ctx.needs_input_grad[1]:
-            rows, grad_rows = (signal.transpose(1, 2).contiguous() for signal in (x, grad))
-            grad_weight = weight_gradient(rows, grad_rows, weight.shape[-1], ctx.dilation)
-        return grad_x, grad_weight, None
-
-
-def dilated_conv1d(x: Tensor, weight: Tensor, dilation: int = 1) -> Tensor:
-    """Convolves without padding, stride 1, one group, no bias.
-
-    Args:
-        x: signal of shape ``(batch, in_channels, samples)``.
-        weight: kernel of shape ``(out_channels, in_channels, taps)``.
-        dilation: samples between two taps.
-
-    Returns:
-        ``(batch, out_channels, samples - (taps - 1) * dilation)``, equal to
-        ``torch.nn.functional.conv1d(x, weight, dilation=dilation)``, as are its gradients.
-
-    Example:
-        >>> dilated_conv1d(torch.tensor([[[1.0, 2.0, 3.0, 4.0]]]), torch.tensor([[[1.0, 10.0]]]), dilation=2)
-        tensor([[[31., 42.]]])
-    """
-    if not fast_on(x):
-        return F.conv1d(x, weight, dilation=dilation)
-    return _DilatedConv1d.apply(x, weight, dilation)

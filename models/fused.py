@@ -117,7 +117,8 @@ class FusedBlock(torch.autograd.Function):
             y = correlate(x, weight, layout.dilation)
             if ctx.of_batch:
                 y.sub_(mean)
-        # Nothing but the next block uses a block's output: its gradient may be changed in place.
+        # Nothing but the next block uses a block's output, and what that returns as gradient it keeps nowhere: it may
+        # be changed in place (`tests/test_fused.py` walks the graph).
         grad = x.new_zeros(batch, layout.rows, outputs) if grad is None else grad
         grad_mix = None
         if grad_skip is not None:

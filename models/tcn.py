@@ -31,7 +31,7 @@ from torch.nn import functional as F
 from models import compiled, gpu
 from models.compiled import CompiledBlock
 from models.compiled_steps import CompiledSteps
-from models.conv import dilated_conv1d, fast_on, pad_rows
+from models.conv import fast_on, pad_rows
 from models.fused import FusedBlock, Layout
 from models.gpu import GPUBlock
 from models.net import Net, State
@@ -146,7 +146,7 @@ class TCNBlock(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         start = self.span - self.lookahead
         kept = x[..., start : x.shape[-1] - self.lookahead]
-        y = dilated_conv1d(x, self.conv.weight, self.dilation)
+        y = F.conv1d(x, self.conv.weight, dilation=self.dilation)
         y = self.activation(self.film(y, condition))
         if kept.shape[1] in (1, y.shape[1]):  # then the 1×1 convolution is a gain for each channel, and cheaper as such
             return torch.addcmul(y, kept, self.residual.weight.view(1, -1, 1))

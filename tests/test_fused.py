@@ -139,6 +139,37 @@ def test_compilers_and_autocast_get_plain_modules(monkeypatch: pytest.MonkeyPatc
     torch.testing.assert_close(torch.export.export(net, (x, controls)).module()(x, controls), expected)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_gradient_that_a_block_changes_in_place_is_held_by_nobody_else(shape: dict[str, Any], function: str) -> None:
+    """In the graph each block's output has one user, the next block; and what that returns is not what it keeps."""
+    net = randomised(TCN(**shape))
+    x = torch.randn(2, net.in_channels, net.receptive_field + 50, requires_grad=True)
+    output = net(x, torch.rand(2, net.controls))
+    users: dict[tuple[Any, int], list[tuple[Any, int]]] = {}
+    nodes, waiting = {output.grad_fn}, [output.grad_fn]
+    while waiting:
+        node: Any = waiting.pop()
+        for place, edge in enumerate(node.next_functions):
+            users.setdefault(edge, []).append((node, place))
+            if edge[0] is not None and edge[0] not in nodes:
+                nodes.add(edge[0])
+                waiting.append(edge[0])
+    name = {"compiled": "CompiledBlockBackward", "fused": "FusedBlockBackward"}[function]
+    blocks = [node for node in nodes if node is not None and node.name() == name]
+    assert len(blocks) == len(net.blocks)
+    of_output = [users.get((node, 0), []) for node in blocks]
+    assert [len(found) for found in of_output].count(0) == 1  # the last block's output goes nowhere
+    assert all(place == 0 and user in blocks for found in of_output for user, place in found)
+    assert all(len(found) <= 1 for found in of_output)
+
+    places: list[set[int]] = []  # memory of the gradients that come out of a block's backward pass, and of what it kept
+    for node in blocks:
+        kept = {part.untyped_storage().data_ptr() for part in node.saved_tensors if part is not None}
+        node.register_hook(lambda out, _, kept=kept: places.append({out[0].untyped_storage().data_ptr()} & kept))
+    output.square().sum().backward()
+    assert places == [set()] * len(blocks)
+
+
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.usefixtures("function")
 def test_keeps_two_signals_a_block_or_one(recompute: bool) -> None:
