@@ -282,6 +282,7 @@ def test_the_evaluation_says_what_was_scored_and_how(evaluate_fully: Entry, stud
     assert [len(word) for word in weights] == [64, 64]
     assert len(set(weights)) == 2
     assert said == {
+        "format": 1,
         "root": str(data_root),
         "sample_rate": 44100,
         "channels": 1,
