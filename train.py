@@ -11,14 +11,12 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue
 
-from scripts.training.processes import study_name
-from scripts.training.run_name import run_name
+from scripts.training.jobs import register_resolvers
 
-OmegaConf.register_new_resolver("run_name", run_name, replace=True)
-OmegaConf.register_new_resolver("study_name", study_name, replace=True, use_cache=True)
+register_resolvers()
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")

@@ -18,32 +18,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from scripts.training.jobs import ROOT, jobs_of
 
-ROOT = Path(__file__).parents[1]
 KEPT_LINES = 12  # of what a job said
 REFRESH_SECONDS = 1.0
-
-
-def jobs_of(overrides: Sequence[str]) -> list[list[str]]:
-    """The overrides of each job, of the command line and of the experiment's own sweep.
-
-    >>> jobs_of(["experiment=quick", "loss=l1,mrstft"])
-    [['experiment=quick', 'loss=l1'], ['experiment=quick', 'loss=mrstft']]
-    """
-    parser = OverridesParser.create()
-    parsed = parser.parse_overrides(list(overrides))
-    single = [override.input_line or "" for override in parsed if not override.is_sweep_override()]
-    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
-        params = compose("train", single, return_hydra_config=True).hydra.sweeper.params or {}
-    given = {override.get_key_element() for override in parsed}
-    parsed += parser.parse_overrides([f"{key}={value}" for key, value in params.items() if key not in given])
-    (batch,) = BasicSweeper.split_arguments(parsed, None)
-    return [list(job) for job in batch]
 
 
 class Job:

@@ -9,17 +9,18 @@ import pytest
 
 from models.run import Run
 from scripts import sweep
+from scripts.training.jobs import jobs_of
 from tests.conftest import TINY
 
 
 def test_the_experiments_own_sweep_is_taken_unless_it_is_given() -> None:
     losses = ["l1", "esr", "logcosh", "stft", "mrstft", "rrstft"]
-    assert sweep.jobs_of(["experiment=quick"]) == [["experiment=quick", f"loss={loss}"] for loss in losses]
-    both = sweep.jobs_of(["experiment=quick", "loss=l1,stft", "seed=1,2"])
+    assert jobs_of(["experiment=quick"]) == [["experiment=quick", f"loss={loss}"] for loss in losses]
+    both = jobs_of(["experiment=quick", "loss=l1,stft", "seed=1,2"])
     assert sorted(map(tuple, both)) == [
         ("experiment=quick", f"loss={loss}", f"seed={seed}") for loss in ("l1", "stft") for seed in (1, 2)
     ]
-    assert sweep.jobs_of(["loss=l1"]) == [["loss=l1"]]
+    assert jobs_of(["loss=l1"]) == [["loss=l1"]]
 
 
 def test_a_failing_job_is_named_and_costs_the_others_nothing(

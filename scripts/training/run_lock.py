@@ -115,6 +115,21 @@ class RunLock:
                 os.utime(self.file)
 
 
+def holder(folder: Path) -> dict[str, Any] | None:
+    """Who trains the run of a folder now: host and pid; None if nobody does, or its process is gone.
+
+    The lock is left alone, so that of another machine the clock of this one counts.
+    """
+    file = folder / ".lock"
+    try:
+        found, changed = _holder(file.read_text()), file.stat().st_mtime
+    except OSError:
+        return None
+    if found.get("host") == HOST:
+        return found if is_running(int(found["pid"]), found.get("start")) else None
+    return found if found and time.time() - changed < SILENCE else None
+
+
 def _holder(text: str) -> dict[str, Any]:
     """Who holds a lock; nothing of a file that does not say it."""
     try:

@@ -7,7 +7,6 @@ the job asked for it (``#SBATCH --signal=SIGUSR1@90``), and means that it is to 
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import subprocess
 import threading
@@ -17,6 +16,8 @@ from typing import Any, Self
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
+
+from scripts.training import processes
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
@@ -99,11 +100,9 @@ class StopAfterStep(Callback):
 
 def requeue() -> None:
     """Has Slurm queue this job again, if there is one: the same command then continues its runs."""
-    if "SLURM_JOB_ID" not in os.environ:
+    job = processes.job()
+    if job is None:
         return
-    job = os.environ["SLURM_JOB_ID"]
-    if "SLURM_ARRAY_JOB_ID" in os.environ:
-        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     try:
         subprocess.run(["scontrol", "requeue", job], check=True)
         log.info("Slurm queues job %s again.", job)

@@ -30,6 +30,7 @@ from torch._dynamo.exc import TorchDynamoException
 from data.datamodule import AudioDataModule
 from data.fingerprint import fingerprint
 from models import run_files
+from models.atomic import HOST
 from models.callbacks import Examples, MetricsFile, TrainingBar
 from models.memory import keep_freed
 from models.net import Net
@@ -57,6 +58,7 @@ def train(cfg: DictConfig, folder: Path) -> float | None:
     trainer_options.refuse(cfg.trainer)
     if cfg.logger and (extra := LOGGERS.get(cfg.logger._target_.rpartition(".")[2])):
         extras.require(extra, f"logger={extra}")
+    processes.check_tasks(cfg.trainer)
     sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     if sweep and (cfg.trainer.devices != 1 or cfg.trainer.get("strategy", "auto") != "auto"):
         raise ValueError(
@@ -216,6 +218,13 @@ def _left_as_it_is(run: Run) -> float | None:
     return recorded_score(run)
 
 
+def epochs_of(run: Run) -> int:
+    """The epochs that a run has had, by its metrics.csv."""
+    with suppress(OSError), (run.folder / "metrics.csv").open(newline="") as stream:
+        return sum(1 for _ in csv.DictReader(stream))
+    return 0
+
+
 def recorded_score(run: Run) -> float | None:
     """The best validation score of a run, of which runs of earlier versions tell by their metrics.csv alone."""
     score = run.status.get("score")
@@ -229,7 +238,8 @@ def recorded_score(run: Run) -> float | None:
 def begin(
     folder: Path, before: Run | None, config: dict[str, Any], data: AudioDataModule, continued: bool
 ) -> dict[str, Any]:
-    """What the status of a run tells from its start on: the fingerprints of its data, and its number at W&B.
+    """What the status of a run tells from its start on: where it is trained, the fingerprints of its data, its number
+    at W&B, and how many epochs it had had.
 
     A continued training keeps those of its start. Of one that starts again, what is left is removed.
 
@@ -237,13 +247,16 @@ def begin(
         ValueError: if the data of a continued training have become others.
     """
     status = before.status if before else {}
-    details = {key: status[key] for key in ("wandb_id", "score") if key in status}
+    details: dict[str, Any] = {key: status[key] for key in ("wandb_id", "score") if key in status}
+    details["host"] = HOST
+    if job := processes.job():
+        details["job"] = job
     if "WandbLogger" in str(config["logger"]):
         details.setdefault("wandb_id", uuid.uuid4().hex[:8])
     data.prepare_data()  # Lightning's own call finds it done
     if before and continued:
         log.info("Continuing %s", folder)
-        return details | same_splits(before, config, data)
+        return details | same_splits(before, config, data) | {"epochs": epochs_of(before)}
     checkpoints.clear(folder / "checkpoints")
     details.pop("score", None)
     return details | {f"{split}_split": fingerprint(found) for split, found in data.found.items()}
@@ -296,6 +309,7 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # inside Lightning
     warnings.filterwarnings("ignore", message=".*number of training batches .* is smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", message="The `srun` command is available")  # where jobs are submitted
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # on continuing
     # A frozen normalisation is in evaluation mode on purpose.
     warnings.filterwarnings("ignore", message="Found .* in eval mode at the start of training")

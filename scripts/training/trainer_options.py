@@ -8,8 +8,10 @@ from typing import Any
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, ListConfig
 from pytorch_lightning.callbacks import Callback, ProgressBar
+from pytorch_lightning.plugins.environments import ClusterEnvironment, SLURMEnvironment
 
 from scripts.training.checkpoints import WholeFiles
+from scripts.training.processes import is_slurm_task
 
 # What else to do, by the option and the values of it that are no wish.
 REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {
@@ -72,7 +74,10 @@ def trainer(options: DictConfig, own: list[Callback] | None = None, bar: Callbac
     shown = options.get("enable_progress_bar") is not False
     if bar is not None and shown and not any(isinstance(callback, ProgressBar) for callback in callbacks):
         callbacks.append(bar)
-    given |= {"enable_progress_bar": shown, "plugins": [*listed(options.get("plugins")), WholeFiles()]}
+    plugins = [*listed(options.get("plugins")), WholeFiles()]
+    if is_slurm_task() and not any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
+        plugins.append(SLURMEnvironment(auto_requeue=False))  # `scripts.training.stops` hears the signals
+    given |= {"enable_progress_bar": shown, "plugins": plugins}
     arguments = {str(key): _made(value) for key, value in given.items()}
     return get_class(options["_target_"])(**arguments, callbacks=callbacks, **more)
 

@@ -1,0 +1,147 @@
+"""Submits the trainings of a sweep to Slurm, and returns: an array of jobs, each of which trains one run.
+
+python -m scripts.submit experiment=quick seed=1,2,3,4
+python -m scripts.submit --dry-run slurm.partition=gpu slurm.gres=gpu:1 experiment=paper trainer=gpu
+python -m scripts.submit slurm.nodes=2 slurm.ntasks-per-node=4 slurm.gres=gpu:4 trainer=ddp loss=mrstft
+
+The arguments are those of ``train.py --multirun``, and so are the folders: what one began, the other continues, and
+submitting again leaves finished runs as they are. slurm.… sets what is asked of Slurm (configs/slurm.yaml); a copy of
+that file with your cluster's values is named by --slurm. `python -m scripts.runs` tells what has become of the runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from scripts.training.jobs import ROOT, folders_of, jobs_of
+
+SECTIONS = ("sbatch", "at_once", "setup")
+OWN = ("array", "job-name", "output", "error", "chdir", "wrap", "parsable", "requeue", "no-requeue", "open-mode")
+
+
+def options(file: Path, given: Sequence[str]) -> DictConfig:
+    """What is asked of Slurm, by a file and what the command line sets.
+
+    Args:
+        file: as configs/slurm.yaml.
+        given: as in ``slurm.time=01:00:00``; `at_once` and `setup`, or an option of sbatch.
+
+    Raises:
+        ValueError: if one of them does not exist, or is the script's own.
+    """
+    found = OmegaConf.load(file)
+    if not isinstance(found, DictConfig) or set(found) - {*SECTIONS}:
+        raise ValueError(f"{file}: holds the sections {', '.join(SECTIONS)}, as configs/slurm.yaml does, and no others")
+    for argument in given:
+        key, sign, value = argument.removeprefix("slurm.").partition("=")
+        if not sign:
+            raise ValueError(f"{argument}: pass a value, as in slurm.time=01:00:00")
+        section = key if key in SECTIONS[1:] else f"sbatch.{key}"
+        OmegaConf.update(found, section, value if value != "null" else None)
+    for key in found.sbatch or {}:
+        if not re.fullmatch(r"[a-z][a-z-]*", str(key)) or key in OWN:
+            raise ValueError(f"slurm.{key}: is not an option of sbatch that can be set here")
+    return found
+
+
+def devices(sbatch: Any) -> list[str]:
+    """Overrides for a training whose processes Slurm starts, by which Lightning knows how many there are.
+
+    >>> devices({"nodes": 2, "ntasks-per-node": 4})
+    ['++trainer.num_nodes=2', '++trainer.devices=4']
+    >>> devices({"nodes": 1, "ntasks-per-node": 1})
+    []
+    """
+    nodes, tasks = (int(sbatch.get(key) or 1) for key in ("nodes", "ntasks-per-node"))
+    return [f"++trainer.num_nodes={nodes}", f"++trainer.devices={tasks}"] if nodes * tasks > 1 else []
+
+
+def script(jobs: Sequence[Sequence[str]], asked: DictConfig, study: Path) -> str:
+    """The script of the array, of which task n trains job n.
+
+    Args:
+        jobs: overrides of each.
+        asked: of Slurm, see `options`.
+        study: the folder of the runs; what Slurm has to say goes into its folder slurm.
+    """
+    limit = f"%{asked.at_once}" if asked.get("at_once") else ""
+    own = {"job-name": study.name, "array": f"0-{len(jobs) - 1}{limit}", "output": f"{study}/slurm/%A_%a.log"}
+    flags = own | {key: value for key, value in (asked.sbatch or {}).items() if value is not None}
+    cases = [f"  {number}) set -- {shlex.join(job)} ;;" for number, job in enumerate(jobs)]
+    lines = [
+        "#!/bin/bash",
+        *(f"#SBATCH --{key}={value}" for key, value in flags.items()),
+        "#SBATCH --requeue",
+        "#SBATCH --open-mode=append",
+        "",
+        *(asked.get("setup") or []),
+        "",
+        "case $SLURM_ARRAY_TASK_ID in",
+        *cases,
+        "esac",
+        # Of an array's options srun takes all but this one; and if one process fails, the others do not wait for it.
+        "exec srun --cpus-per-task=${SLURM_CPUS_PER_TASK:-1} --kill-on-bad-exit=1 \\",
+        f'  {shlex.quote(sys.executable)} {shlex.quote(str(ROOT / "train.py"))} "$@" hydra.mode=RUN',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def submit(text: str) -> str:
+    """Hands a script to Slurm; returns the number of the job.
+
+    Raises:
+        ValueError: if it is not taken, with what sbatch says.
+    """
+    try:
+        done = subprocess.run(["sbatch", "--parsable"], input=text, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise ValueError(
+            "there is no sbatch here: call this on a machine from which jobs are submitted, see what it would submit "
+            "with --dry-run, or train side by side with `python -m scripts.sweep`"
+        ) from error
+    if done.returncode:
+        raise ValueError(f"sbatch has refused the job: {done.stderr.strip()}")
+    return done.stdout.strip().split(";")[0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        "python -m scripts.submit", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the script that would be submitted")
+    parser.add_argument("--slurm", type=Path, default=ROOT / "configs" / "slurm.yaml", help="what is asked of Slurm")
+    parser.add_argument("overrides", nargs="*", help="as of train.py --multirun, and slurm.…")
+    chosen = parser.parse_args()
+    try:
+        asked = options(chosen.slurm, [argument for argument in chosen.overrides if argument.startswith("slurm.")])
+        overrides = [argument for argument in chosen.overrides if not argument.startswith("slurm.")]
+        jobs = [[*job, *devices(asked.sbatch or {})] for job in jobs_of(overrides)]
+        folders = folders_of(jobs)
+        study = folders[0].parent
+        # Said once, so that a job which starts tomorrow has the study of today.
+        jobs = [[*job, f"study={study.name}"] for job in jobs]
+        text = script(jobs, asked, study)
+        if chosen.dry_run:
+            print(text, end="")
+            return
+        (study / "slurm").mkdir(parents=True, exist_ok=True)
+        number = submit(text)
+    except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
+        sys.exit(f"Error: {error}")
+    print(f"Job {number}: {len(jobs)} trainings of {study}; what Slurm says of them goes into {study / 'slurm'}")
+    print(f"python -m scripts.runs {study.name}   squeue --job {number}   scancel {number}")
+
+
+if __name__ == "__main__":
+    main()
