@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import Callback, ProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from tqdm import tqdm
 
+from models import metrics_file
 from models.atomic import replacing
 from models.system import SCORE, System
 
@@ -83,6 +84,9 @@ class MetricsFile(Callback):
     def __init__(self, file: Path) -> None:
         self.file = file
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        metrics_file.read(self.file)  # one that is damaged costs no epoch
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.lr = trainer.optimizers[0].param_groups[0]["lr"]
         self.validated = False
@@ -100,18 +104,12 @@ class MetricsFile(Callback):
             "lr": self.lr,
         }
         row |= {name: value.item() for name, value in metrics if self.validated or not name.startswith("val/")}
-        rows = [old for old in self._read() if int(old["epoch"]) < trainer.current_epoch]
+        rows = [old for old in metrics_file.read(self.file) if int(old["epoch"]) < trainer.current_epoch]
         names = list(dict.fromkeys(name for of_epoch in (*rows, row) for name in of_epoch))
         with replacing(self.file) as partial, partial.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, names)
             writer.writeheader()
             writer.writerows([*rows, row])
-
-    def _read(self) -> list[dict[str, str]]:
-        if not self.file.exists():
-            return []
-        with self.file.open(newline="") as stream:
-            return list(csv.DictReader(stream))
 
 
 class Examples(Callback):

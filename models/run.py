@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from models import same_run
+from models import checksums, same_run
 from models.build import build_net
 from models.digest import digest
 from models.net import Net
@@ -88,6 +88,7 @@ class Run:
         if self._word(content) != self.weights:
             raise RunError(f"{self.file}: was replaced while it was used; is its training going on? Do it again")
         try:
+            checksums.check(io.BytesIO(content))
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)["state_dict"]
             own = {key.removeprefix(_NET_PREFIX): value for key, value in state.items() if key.startswith(_NET_PREFIX)}
             net.load_state_dict(own)

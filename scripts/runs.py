@@ -10,7 +10,6 @@ went away. The command that began it continues it.
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import sys
 import time
@@ -21,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models import run
+from models import metrics_file
+from models.run_files import RunError, read_config, read_status
 from scripts.training import run_lock
 
 HEAD = ("run", "state", "epoch", "score", "left", "where", "why")
@@ -59,10 +59,10 @@ class Progress:
 
 
 def progress(folder: Path, config: Mapping[str, Any]) -> Progress:
-    rows: list[dict[str, str]] = []
+    rows: list[metrics_file.Row] = []
     changed = 0.0
-    with suppress(OSError, ValueError), (folder / "metrics.csv").open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    with suppress(OSError, ValueError):
+        rows = metrics_file.read(folder / "metrics.csv")
         changed = (folder / "metrics.csv").stat().st_mtime
     trainer = config.get("trainer")
     trainer = trainer if isinstance(trainer, dict) else {}
@@ -75,10 +75,10 @@ def progress(folder: Path, config: Mapping[str, Any]) -> Progress:
 
 def line(folder: Path) -> list[str]:
     """A run as `HEAD` names it."""
-    status, holder = run.read_status(folder), run_lock.holder(folder)
+    status, holder = read_status(folder), run_lock.holder(folder)
     config: Mapping[str, Any] = {}
-    with suppress(run.RunError):
-        config = run.read_config(folder)
+    with suppress(RunError):
+        config = read_config(folder)
     so_far, state = progress(folder, config), str(status["state"])
     where = " ".join(str(status[key]) for key in ("host", "job") if key in status)
     left, why = "", str(status.get("error", ""))
@@ -137,8 +137,8 @@ def named(study: str) -> Path:
 
 def _best(folder: Path) -> str:
     """The best score by metrics.csv, which a running training adds to."""
-    with suppress(OSError, ValueError), (folder / "metrics.csv").open(newline="") as stream:
-        scores = [float(row[SCORE]) for row in csv.DictReader(stream) if row.get(SCORE)]
+    with suppress(OSError, ValueError):
+        scores = [float(row[SCORE]) for row in metrics_file.read(folder / "metrics.csv") if row.get(SCORE)]
         return f"{min(scores):.4g}" if scores else ""
     return ""
 

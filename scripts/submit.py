@@ -16,76 +16,93 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import yaml
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from scripts.training.jobs import ROOT, folders_of, jobs_of
 
 SECTIONS = ("sbatch", "at_once", "setup")
+NONE = ("null", "")
 OWN = ("array", "job-name", "output", "error", "chdir", "wrap", "parsable", "requeue", "no-requeue", "open-mode")
 
 
-def options(file: Path, given: Sequence[str]) -> DictConfig:
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of Slurm."""
+
+    sbatch: dict[str, str]  # values of its options
+    at_once: str  # tasks of the array; empty: as many as there is room for
+    setup: list[str]  # lines of the script
+
+
+def asked(file: Path, given: Sequence[str] = ()) -> Asked:
     """What is asked of Slurm, by a file and what the command line sets.
 
     Args:
         file: as configs/slurm.yaml.
-        given: as in ``slurm.time=01:00:00``; `at_once` and `setup`, or an option of sbatch.
+        given: as in ``slurm.time=01:00:00``: an option of sbatch, or `at_once`.
 
     Raises:
         ValueError: if one of them does not exist, or is the script's own.
     """
-    found = OmegaConf.load(file)
-    if not isinstance(found, DictConfig) or set(found) - {*SECTIONS}:
-        raise ValueError(f"{file}: holds the sections {', '.join(SECTIONS)}, as configs/slurm.yaml does, and no others")
+    # Every value as it is written: YAML would take a time for a number of base 60.
+    content = yaml.load(file.read_text(encoding="utf-8"), yaml.BaseLoader)
+    if not isinstance(content, dict) or set(content) - {*SECTIONS} or not isinstance(content.get("sbatch", {}), dict):
+        raise ValueError(f"{file}: expected the sections {', '.join(SECTIONS)}, as in configs/slurm.yaml")
+    sbatch, at_once = content.get("sbatch", {}), content.get("at_once", "")
     for argument in given:
         key, sign, value = argument.removeprefix("slurm.").partition("=")
         if not sign:
             raise ValueError(f"{argument}: pass a value, as in slurm.time=01:00:00")
-        section = key if key in SECTIONS[1:] else f"sbatch.{key}"
-        OmegaConf.update(found, section, value if value != "null" else None)
-    for key in found.sbatch or {}:
-        if not re.fullmatch(r"[a-z][a-z-]*", str(key)) or key in OWN:
-            raise ValueError(f"slurm.{key}: is not an option of sbatch that can be set here")
-    return found
+        if key == "at_once":
+            at_once = value
+        else:
+            sbatch[key] = value
+    for key in sbatch:
+        if not re.fullmatch(r"[a-z][a-z-]*", key) or key in OWN:
+            raise ValueError(f"slurm.{key}: is no option of sbatch, or one that is chosen here")
+    setup = content.get("setup") or []
+    if not isinstance(setup, list) or not all(isinstance(line, str) for line in setup):
+        raise ValueError(f"{file}: setup is not a list of lines")
+    there = {key: value for key, value in sbatch.items() if value not in NONE}
+    return Asked(there, "" if at_once in NONE else at_once, setup)
 
 
-def devices(sbatch: Any) -> list[str]:
+def devices(sbatch: Mapping[str, str]) -> list[str]:
     """Overrides for a training whose processes Slurm starts, by which Lightning knows how many there are.
 
-    >>> devices({"nodes": 2, "ntasks-per-node": 4})
+    >>> devices({"nodes": "2", "ntasks-per-node": "4"})
     ['++trainer.num_nodes=2', '++trainer.devices=4']
-    >>> devices({"nodes": 1, "ntasks-per-node": 1})
+    >>> devices({"nodes": "1", "mem": "16G"})
     []
     """
-    nodes, tasks = (int(sbatch.get(key) or 1) for key in ("nodes", "ntasks-per-node"))
+    nodes, tasks = (int(sbatch.get(key, 1)) for key in ("nodes", "ntasks-per-node"))
     return [f"++trainer.num_nodes={nodes}", f"++trainer.devices={tasks}"] if nodes * tasks > 1 else []
 
 
-def script(jobs: Sequence[Sequence[str]], asked: DictConfig, study: Path) -> str:
+def script(jobs: Sequence[Sequence[str]], of: Asked, study: Path) -> str:
     """The script of the array, of which task n trains job n.
 
     Args:
         jobs: overrides of each.
-        asked: of Slurm, see `options`.
+        of: Slurm.
         study: the folder of the runs; what Slurm has to say goes into its folder slurm.
     """
-    limit = f"%{asked.at_once}" if asked.get("at_once") else ""
+    limit = f"%{of.at_once}" if of.at_once else ""
     own = {"job-name": study.name, "array": f"0-{len(jobs) - 1}{limit}", "output": f"{study}/slurm/%A_%a.log"}
-    flags = own | {key: value for key, value in (asked.sbatch or {}).items() if value is not None}
     cases = [f"  {number}) set -- {shlex.join(job)} ;;" for number, job in enumerate(jobs)]
     lines = [
         "#!/bin/bash",
-        *(f"#SBATCH --{key}={value}" for key, value in flags.items()),
+        *(f"#SBATCH --{key}={value}" for key, value in (own | of.sbatch).items()),
         "#SBATCH --requeue",
         "#SBATCH --open-mode=append",
         "",
-        *(asked.get("setup") or []),
+        *of.setup,
         "",
         "case $SLURM_ARRAY_TASK_ID in",
         *cases,
@@ -97,12 +114,17 @@ def script(jobs: Sequence[Sequence[str]], asked: DictConfig, study: Path) -> str
     return "\n".join(lines) + "\n"
 
 
-def submit(text: str) -> str:
+def submit(text: str, folder: Path) -> str:
     """Hands a script to Slurm; returns the number of the job.
+
+    Args:
+        text: of the script.
+        folder: for what Slurm has to say; without it a job ends at once, and says nothing.
 
     Raises:
         ValueError: if it is not taken, with what sbatch says.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         done = subprocess.run(["sbatch", "--parsable"], input=text, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
@@ -124,19 +146,18 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="as of train.py --multirun, and slurm.…")
     chosen = parser.parse_args()
     try:
-        asked = options(chosen.slurm, [argument for argument in chosen.overrides if argument.startswith("slurm.")])
+        of = asked(chosen.slurm, [argument for argument in chosen.overrides if argument.startswith("slurm.")])
         overrides = [argument for argument in chosen.overrides if not argument.startswith("slurm.")]
-        jobs = [[*job, *devices(asked.sbatch or {})] for job in jobs_of(overrides)]
+        jobs = [[*job, *devices(of.sbatch)] for job in jobs_of(overrides)]
         folders = folders_of(jobs)
         study = folders[0].parent
         # Said once, so that a job which starts tomorrow has the study of today.
         jobs = [[*job, f"study={study.name}"] for job in jobs]
-        text = script(jobs, asked, study)
+        text = script(jobs, of, study)
         if chosen.dry_run:
             print(text, end="")
             return
-        (study / "slurm").mkdir(parents=True, exist_ok=True)
-        number = submit(text)
+        number = submit(text, study / "slurm")
     except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
         sys.exit(f"Error: {error}")
     print(f"Job {number}: {len(jobs)} trainings of {study}; what Slurm says of them goes into {study / 'slurm'}")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from models import run
+from models import run_files
 from models.atomic import HOST
 from models.system import SCORE
 from scripts import runs
@@ -23,7 +23,7 @@ from tests.conftest import Entry
 
 def make(folder: Path, epochs: int, of: int = 10, **trainer: Any) -> Path:
     folder.mkdir(parents=True)
-    run.write_config(folder, {"trainer": {"max_epochs": of, **trainer}})
+    run_files.write_config(folder, {"trainer": {"max_epochs": of, **trainer}})
     rows = [f"{epoch},{4 * (epoch + 1)},{1 / (epoch + 1)}" for epoch in range(epochs)]
     (folder / "metrics.csv").write_text("\n".join([f"epoch,step,{SCORE}", *rows]) + "\n")
     return folder
@@ -35,14 +35,14 @@ def cells(folder: Path) -> dict[str, str]:
 
 def test_a_finished_run(tmp_path: Path) -> None:
     folder = make(tmp_path / "a", 10)
-    run.write_status(folder, "finished", score=0.1, host="node1", job="12_3")
+    run_files.write_status(folder, "finished", score=0.1, host="node1", job="12_3")
     told = {"state": "finished", "epoch": "10/10", "score": "0.1", "left": "", "where": "node1 12_3", "why": ""}
     assert cells(folder) == {"run": "a", **told}
 
 
 def test_a_running_one_tells_its_pace_from_where_it_was_continued(tmp_path: Path) -> None:
     folder = make(tmp_path / "a", 5)
-    run.write_status(folder, "running", epochs=3, host=HOST)
+    run_files.write_status(folder, "running", epochs=3, host=HOST)
     now = time.time()
     os.utime(folder / "status.json", (now - 210, now - 210))
     os.utime(folder / "metrics.csv", (now - 10, now - 10))  # two epochs in 200 s; 5 to go, of which 10 s are over
@@ -56,7 +56,7 @@ def test_a_running_one_tells_its_pace_from_where_it_was_continued(tmp_path: Path
 
 def test_one_that_is_continued_just_now_is_running(tmp_path: Path) -> None:
     folder = make(tmp_path / "a", 5)
-    run.write_status(folder, "failed", error="OSError: disk full")
+    run_files.write_status(folder, "failed", error="OSError: disk full")
     with RunLock(folder):
         told = cells(folder)
     assert (told["state"], told["left"], told["why"]) == ("running", "", "")
@@ -64,7 +64,7 @@ def test_one_that_is_continued_just_now_is_running(tmp_path: Path) -> None:
 
 def test_one_whose_process_is_gone_has_died(tmp_path: Path) -> None:
     folder = make(tmp_path / "a", 5)
-    run.write_status(folder, "running")
+    run_files.write_status(folder, "running")
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
     for lock in ({"host": HOST, "pid": done.pid}, {"host": HOST, "pid": os.getpid(), "start": "of another"}):
@@ -76,7 +76,7 @@ def test_one_whose_process_is_gone_has_died(tmp_path: Path) -> None:
 
 def test_of_another_machine_the_signs_of_life_count(tmp_path: Path) -> None:
     folder = make(tmp_path / "a", 5)
-    run.write_status(folder, "running", host="elsewhere", job="7")
+    run_files.write_status(folder, "running", host="elsewhere", job="7")
     (folder / ".lock").write_text(json.dumps({"host": "elsewhere", "pid": 12}))
     assert (cells(folder)["state"], cells(folder)["where"]) == ("running", "elsewhere 7 process 12")
     old = time.time() - 300
@@ -87,14 +87,14 @@ def test_of_another_machine_the_signs_of_life_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("steps", "epoch"), [(18, "3/5"), (400, "3/10")])
 def test_what_ends_first_counts(tmp_path: Path, steps: int, epoch: str) -> None:
     folder = make(tmp_path / "a", 3, max_steps=steps)  # 4 steps an epoch
-    run.write_status(folder, "interrupted", stopped_by="SIGTERM")
+    run_files.write_status(folder, "interrupted", stopped_by="SIGTERM")
     assert (cells(folder)["epoch"], cells(folder)["why"]) == (epoch, "stopped by SIGTERM")
 
 
 @pytest.mark.parametrize("damaged", ["config.yaml", "status.json", "metrics.csv"])
 def test_damaged_files_cost_a_run_what_they_tell(tmp_path: Path, damaged: str) -> None:
     folder = make(tmp_path / "a", 3)
-    run.write_status(folder, "failed", error="ValueError: no\nsuch thing")
+    run_files.write_status(folder, "failed", error="ValueError: no\nsuch thing")
     (folder / damaged).write_bytes(b"\xff\x00{[,\n1")
     told = cells(folder)
     assert told["run"] == "a"

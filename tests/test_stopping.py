@@ -156,7 +156,9 @@ def test_slurm_is_asked_to_queue_the_job_again(
 ) -> None:
     scontrol = tmp_path / "bin" / "scontrol"
     scontrol.parent.mkdir()
-    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
+    told = tmp_path / "told"
+    told.write_text("JobId=124 JobState=COMPLETING PreemptTime=None")
+    scontrol.write_text(f'#!/bin/sh\n[ $1 = show ] && exec cat {told}\necho "$@" >> {tmp_path}/asked\n')
     scontrol.chmod(0o755)
     monkeypatch.setenv("PATH", f"{scontrol.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_JOB_ID", "124")
@@ -168,7 +170,12 @@ def test_slurm_is_asked_to_queue_the_job_again(
     assert not (tmp_path / "asked").exists()  # who sends SIGTERM decides on its own
     falls_in(2, lambda: os.kill(os.getpid(), signal.SIGUSR1))
     assert train("name=a").code == 138
-    assert (tmp_path / "asked").read_text() == f"requeue {'120_4' if array else '124'}\n"
+    requeued = f"requeue {'120_4' if array else '124'}\n"
+    assert (tmp_path / "asked").read_text() == requeued
+    told.write_text("JobId=124 JobState=RUNNING PreemptTime=2026-11-27T11:29:02")  # in the partition's GraceTime
+    falls_in(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert train("name=a").code == 143
+    assert (tmp_path / "asked").read_text() == 2 * requeued
     assert train("name=a").code == 0
 
 

@@ -21,6 +21,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint, Timer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from models import checksums
 from models.atomic import replacing
 from models.system import SCORE, is_whole_epoch
 
@@ -131,6 +132,7 @@ def _is_whole(file: Path) -> bool:
     if not file.exists():
         return False
     try:
+        checksums.check(file)
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # there is no end to what the reading of damaged bytes can raise
         raise ValueError(f"{file} is damaged ({error}). Delete it, and the run is trained from its start.") from error

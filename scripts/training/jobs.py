@@ -47,6 +47,8 @@ def folders_of(jobs: Sequence[Sequence[str]]) -> list[Path]:
         ValueError: if two jobs have one, which the second would find taken.
     """
     register_resolvers()
+    name = study_name()  # once, as it may be the time of day
+    OmegaConf.register_new_resolver("study_name", lambda: name, replace=True)
     folders: list[Path] = []
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         for job in jobs:

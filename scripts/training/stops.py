@@ -1,16 +1,19 @@
 """A training that is asked to end by a signal finishes the step, and its exit status says that it is not finished.
 
 SIGTERM comes from scancel, preemption, time limits and `docker stop`; SIGUSR1 from Slurm before the time is over, if
-the job asked for it (``#SBATCH --signal=SIGUSR1@90``), and means that it is to be queued again.
+the job asked for it (``#SBATCH --signal=SIGUSR1@90``), and means that it is to be queued again. So does a preemption
+that leaves the job time to end.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import subprocess
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -96,6 +99,21 @@ class StopAfterStep(Callback):
                     number = self.signals.received = possible
         if number is not None:
             raise Stopped(number)
+
+
+def is_preempted() -> bool:
+    """Whether Slurm ends this job for the sake of another, and still waits for it.
+
+    After the partition's GraceTime Slurm would queue it again. One that has ended by itself by then has failed.
+    """
+    job = processes.job()
+    if job is None:
+        return False
+    with suppress(OSError):
+        command = ["scontrol", "show", "job", "--oneliner", job]
+        told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return "JobState=RUNNING" in told and re.search(r"PreemptTime=\d", told) is not None
+    return False
 
 
 def requeue() -> None:

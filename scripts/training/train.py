@@ -7,7 +7,6 @@ it is.
 from __future__ import annotations
 
 import copy
-import csv
 import logging
 import platform
 import signal
@@ -29,7 +28,7 @@ from torch._dynamo.exc import TorchDynamoException
 
 from data.datamodule import AudioDataModule
 from data.fingerprint import fingerprint
-from models import run_files
+from models import metrics_file, run_files
 from models.atomic import HOST
 from models.callbacks import Examples, MetricsFile, TrainingBar
 from models.memory import keep_freed
@@ -40,7 +39,7 @@ from scripts import extras
 from scripts.training import budget, checkpoints, processes, trainer_options
 from scripts.training.first_checks import check_lengths, check_memory, check_metrics
 from scripts.training.run_lock import RunLock
-from scripts.training.stops import Signals, StopAfterStep, Stopped, requeue
+from scripts.training.stops import Signals, StopAfterStep, Stopped, is_preempted, requeue
 
 LOGGERS = {"WandbLogger": "wandb", "TensorBoardLogger": "tensorboard"}  # class, and the extra that it needs
 ENDS = ("max_epochs", "max_time", "max_steps")  # a finished run is trained on if one of them is another
@@ -82,7 +81,7 @@ def train(cfg: DictConfig, folder: Path) -> float | None:
             if sweep and signals.received is not None:
                 raise Stopped(signals.received)
         except Stopped as stop:
-            if first_process and stop.signal == signal.SIGUSR1:
+            if first_process and (stop.signal == signal.SIGUSR1 or is_preempted()):
                 requeue()
             raise
         except MisconfigurationException as error:
@@ -220,9 +219,7 @@ def _left_as_it_is(run: Run) -> float | None:
 
 def epochs_of(run: Run) -> int:
     """The epochs that a run has had, by its metrics.csv."""
-    with suppress(OSError), (run.folder / "metrics.csv").open(newline="") as stream:
-        return sum(1 for _ in csv.DictReader(stream))
-    return 0
+    return len(metrics_file.read(run.folder / "metrics.csv"))
 
 
 def recorded_score(run: Run) -> float | None:
@@ -230,8 +227,9 @@ def recorded_score(run: Run) -> float | None:
     score = run.status.get("score")
     if isinstance(score, float):
         return score
-    with suppress(OSError, ValueError), (run.folder / "metrics.csv").open(newline="") as stream:
-        return min((float(row[SCORE]) for row in csv.DictReader(stream) if row.get(SCORE)), default=None)
+    with suppress(OSError, ValueError):
+        rows = metrics_file.read(run.folder / "metrics.csv")
+        return min((float(row[SCORE]) for row in rows if row.get(SCORE)), default=None)
     return None
 
 
