@@ -25,8 +25,8 @@ import torch
 from data import audio, signaltrain
 from data.segments import Blocks
 from models import metrics_file, run_files
-from models.run import Run
 from models.callbacks import MetricsFile
+from models.run import Run
 from scripts import runs
 from scripts.report import learning
 from scripts.scoring import cache, candidates
