@@ -3,6 +3,7 @@
 - `auraloss.time`: L1Loss, MSELoss, ESRLoss, DCLoss, LogCoshLoss, SNRLoss, SISDRLoss, SDSDRLoss
 - `auraloss.freq`: STFTLoss, MultiResolutionSTFTLoss, RandomResolutionSTFTLoss, MelSTFTLoss, MultiScaleMelLoss,
   ChromaSTFTLoss, SumAndDifferenceSTFTLoss, SpectralConvergenceLoss, STFTMagnitudeLoss
+- `auraloss.level`: GainReductionLoss, LoudnessLoss, CumulativeEnergyLoss
 - `auraloss.perceptual`: FIRFilter, PreEmphasis, SumAndDifference, SumAndDifferenceLoss
 - `auraloss.base`: WeightedSum, and Loss, the base of all
 - `auraloss.presets`: the spectral losses and the pre-emphasis for a sample rate
@@ -18,9 +19,9 @@ returns it with its terms, by name.
 import warnings
 from pathlib import Path
 
-from auraloss import base, freq, perceptual, presets, time
+from auraloss import base, freq, level, perceptual, presets, time
 
-__all__ = ["base", "freq", "perceptual", "presets", "time"]
+__all__ = ["base", "freq", "level", "perceptual", "presets", "time"]
 
 
 def _warn_of_another(installed: Path) -> None:

@@ -26,10 +26,12 @@ from auraloss.freq import (
     ChromaSTFTLoss,
     MelSTFTLoss,
     MultiResolutionSTFTLoss,
+    MultiScaleMelLoss,
     RandomResolutionSTFTLoss,
     STFTLoss,
     SumAndDifferenceSTFTLoss,
 )
+from auraloss.level import CumulativeEnergyLoss, GainReductionLoss, LoudnessLoss
 from auraloss.perceptual import FIRFilter, PreEmphasis
 from auraloss.time import DCLoss, ESRLoss, L1Loss, LogCoshLoss, MSELoss, SDSDRLoss, SISDRLoss, SNRLoss
 from data.instruments import Audio, Instrument, bass, bowed, drums, gain, plucked, speech
@@ -114,8 +116,12 @@ def losses() -> dict[str, Loss]:
         "MR": MultiResolutionSTFTLoss(),
         "RR, one draw": RandomResolutionSTFTLoss(seed=0).draw(1, SAMPLES),
         "mel": MelSTFTLoss(SAMPLE_RATE),
+        "multi-scale mel": MultiScaleMelLoss(SAMPLE_RATE),
         "chroma": ChromaSTFTLoss(SAMPLE_RATE, fft_size=4096, hop_size=1024, win_length=4096),
         "MR, sum & difference": SumAndDifferenceSTFTLoss(),
+        "gain reduction": GainReductionLoss(SAMPLE_RATE),
+        "loudness": LoudnessLoss(SAMPLE_RATE),
+        "cumulative energy": CumulativeEnergyLoss(),
     }
 
 
@@ -228,7 +234,7 @@ def _heat_map(panel: Axes, levels: NDArray[np.float64], rows: list[str], columns
         first, count = groups.index(group), groups.count(group)
         panel.text(first + (count - 1) / 2, -1.35, group, ha="center", va="bottom", fontsize=9.5)
         panel.axvline(first - 0.5, color="white", linewidth=5)
-    for first in (6, 9, 16):  # ratios in dB, spectra, stereo
+    for first in (6, 9, 17, 18):  # ratios in dB, spectra, stereo, level
         panel.axhline(first - 0.5, color="white", linewidth=5)
 
 

@@ -23,6 +23,7 @@ DECIBELS = [
     "time.SDSDRLoss()",
     "time.SDSDRLoss(zero_mean=False)",
 ]
+LEVEL = ["level.GainReductionLoss(8000)", "level.LoudnessLoss(8000)", "level.CumulativeEnergyLoss()"]
 TIME = [
     "time.L1Loss()",
     "time.MSELoss()",
@@ -36,6 +37,7 @@ TIME = [
     "perceptual.PreEmphasis(perceptual.FIRFilter('fd'), time.L1Loss())",
     "perceptual.PreEmphasis(perceptual.FIRFilter('aw', fs=48000), time.MSELoss())",
     "perceptual.PreEmphasis(perceptual.DCBlocker(), time.ESRLoss())",
+    *LEVEL,
     "base.WeightedSum({'esr': time.ESRLoss(), 'dc': time.DCLoss()}, {'esr': 1.0, 'dc': 0.5})",
     "perceptual.SumAndDifferenceLoss(time.ESRLoss())",
 ]
@@ -72,8 +74,9 @@ SPECTRAL = [
 ]
 LOSSES = TIME + SPECTRAL
 PER_ITEM = [call for call in LOSSES if "pool" not in call]
-# One value for an item, not for a channel of it.
+# Of two channels; below, those that have one value for an item, not for a channel of it.
 STEREO = [call for call in LOSSES if "SumAndDifference" in call]
+OF_ITEM = [call for call in LOSSES if call in STEREO or "Loudness" in call]
 MAGNITUDE = [
     "freq.SpectralConvergenceLoss()",
     "freq.SpectralConvergenceLoss(pool='batch')",
@@ -92,7 +95,7 @@ Pair = tuple[Tensor, Tensor]
 
 
 def build(call: str) -> Any:
-    names = {name: getattr(auraloss, name) for name in ("base", "freq", "perceptual", "time")}
+    names = {name: getattr(auraloss, name) for name in ("base", "freq", "level", "perceptual", "time")}
     return eval(call, names)
 
 

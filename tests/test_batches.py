@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.loss_calls import PER_ITEM, STEREO, T, build, evaluate, every_loss, noise, ordinary, values_of
+from tests.loss_calls import OF_ITEM, PER_ITEM, T, build, evaluate, every_loss, noise, ordinary, values_of
 
 
 @pytest.mark.parametrize("call", PER_ITEM)
@@ -17,11 +17,11 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_items_at_any_level(call: str) ->
     alone = torch.stack([loss(input[i : i + 1], target[i : i + 1]) for i in range(4)])
     torch.testing.assert_close(loss(input, target), alone.mean(), rtol=1e-9, atol=0)
     values = values_of(call)(input, target)
-    assert values.shape == ((4, 1) if call in STEREO else (4, 2))
+    assert values.shape == ((4, 1) if call in OF_ITEM else (4, 2))
     torch.testing.assert_close(values.mean(-1), alone, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("call", [call for call in PER_ITEM if call not in STEREO])
+@pytest.mark.parametrize("call", [call for call in PER_ITEM if call not in OF_ITEM])
 def test_many_channels_are_many_items(call: str) -> None:
     input, target = noise(3, 17, T, seed=5), noise(3, 17, T, seed=6)
     values = values_of(call)(input, target)
@@ -86,7 +86,7 @@ def test_inputs_are_left_as_they_were(call: str) -> None:
     assert not value.requires_grad
 
 
-@pytest.mark.parametrize("call", [call for call in PER_ITEM if call not in STEREO])
+@pytest.mark.parametrize("call", [call for call in PER_ITEM if call not in OF_ITEM])
 def test_any_dimensions_before_the_samples(call: str) -> None:
     loss, (input, target) = values_of(call), ordinary()
     values = loss(input, target)

@@ -18,7 +18,7 @@ from scripts.reactions import signal
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
-MODULES = (auraloss.base, auraloss.time, auraloss.freq, auraloss.perceptual, auraloss.presets)
+MODULES = (auraloss.base, auraloss.time, auraloss.freq, auraloss.perceptual, auraloss.level, auraloss.presets)
 
 
 def found(pattern: str) -> list[Any]:
@@ -147,7 +147,7 @@ def test_scripts_exist(page: Path, module: str) -> None:
     assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file()
 
 
-@pytest.mark.parametrize(("page", "name"), found(r"`(?:auraloss\.)?((?:base|time|freq|perceptual|presets)\.\w+)"))
+@pytest.mark.parametrize(("page", "name"), found(r"`(?:auraloss\.)?((?:base|time|freq|level|perceptual|presets)\.\w+)"))
 def test_names_exist(page: Path, name: str) -> None:
     module, attribute = name.split(".")
     assert hasattr(getattr(auraloss, module), attribute)

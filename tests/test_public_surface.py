@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 import auraloss
-from auraloss import base, freq, perceptual, time
+from auraloss import base, freq, level, perceptual, time
 
 MODULES = [importlib.import_module(f"auraloss.{module.name}") for module in pkgutil.iter_modules(auraloss.__path__)]
 PUBLIC = {
@@ -67,6 +67,9 @@ CALLS = [
     "DCLoss(1e-06, 'none', 'batch', -60.0)",
     "LogCoshLoss(2.0, 0.5, 'sum', 'batch')",
     *(f"{name}({DISTORTION})" for name in ("SNRLoss", "SISDRLoss", "SDSDRLoss")),
+    "GainReductionLoss(8000, -50.0, 0.005, 'sum', 'batch')",
+    "LoudnessLoss(8000, 'sum', 'batch')",
+    "CumulativeEnergyLoss('sum', 'batch', -50.0)",
     "SpectralConvergenceLoss('sum', 'batch')",
     "STFTMagnitudeLoss(False, 'L2', 'sum', 0.5, 3.0, 'batch')",
     f"STFTLoss({RESOLUTION}, 44100, 'mel', 9, True, {OPTIONS}, log_eps=0.5, log_fac=3.0, pool='batch',"
@@ -86,7 +89,7 @@ CALLS = [
     "PreEmphasis(FIRFilter('fd', coef=0.5), STFTLoss(64, 16, 48, pool='batch'))",
     "WeightedSum({'b': L1Loss('sum'), 'a': STFTLoss(64, 16, 48, reduction='sum')}, {'a': 0.5, 'b': 2.0})",
 ]
-NAMES = {name: value for module in (base, time, freq, perceptual) for name, value in vars(module).items()}
+NAMES = {name: value for module in (base, time, freq, level, perceptual) for name, value in vars(module).items()}
 NOT_OF_THE_LOSS = {("FIRFilter", "plot")}  # an order, not a property
 
 

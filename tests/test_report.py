@@ -8,7 +8,7 @@ from tests.loss_calls import (
     LOSSES,
     MAGNITUDE,
     MULTI,
-    STEREO,
+    OF_ITEM,
     STFT,
     build,
     evaluate,
@@ -89,7 +89,7 @@ def test_gradients_flow_from_the_loss_and_from_every_term(call: str, weights: di
 
 @pytest.mark.parametrize("call", [*LOSSES, *TERMS])
 def test_terms_are_reduced_like_the_loss(call: str) -> None:
-    shape = () if "pool='batch'" in call else (2, 1) if call in STEREO or "SumAndDifference" in call else (2, 2)
+    shape = () if "pool='batch'" in call else (2, 1) if call in OF_ITEM or "SumAndDifference" in call else (2, 2)
     each = values_of(call).report(*ordinary())
     assert {values.shape for values in each.values()} == {shape}
     for name, mean in build(call).report(*ordinary()).items():

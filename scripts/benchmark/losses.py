@@ -80,12 +80,18 @@ CASES: dict[str, Make] = {
     "MR": _one("freq.MultiResolutionSTFTLoss"),
     "RR": _random,
     "mel": _one("freq.MelSTFTLoss", sample_rate=SAMPLE_RATE),
+    "multi-scale mel": _one("freq.MultiScaleMelLoss", sample_rate=SAMPLE_RATE),
     "A-weighted": _one("freq.STFTLoss", perceptual_weighting=True, sample_rate=SAMPLE_RATE),
     "sum-difference": _one("freq.SumAndDifferenceSTFTLoss", **_RESOLUTIONS),
     "scale-invariant": _one("freq.STFTLoss", scale_invariance=True),
+    "gain reduction": _one("level.GainReductionLoss", sample_rate=SAMPLE_RATE),
+    "loudness": _one("level.LoudnessLoss", sample_rate=SAMPLE_RATE),
+    "cumulative energy": _one("level.CumulativeEnergyLoss"),
 }
 STEREO = {"sum-difference"}  # half as many items of two channels, so that every row has as many samples
-ONLY_OURS = {"scale-invariant"}  # the published one fails for a batch of more than one
+ONLY_OURS = {  # the published package has none, or one that fails for a batch of more than one
+    *("scale-invariant", "multi-scale mel", "gain reduction", "loudness", "cumulative energy")
+}
 
 
 @dataclass(frozen=True)
@@ -209,7 +215,7 @@ def footnotes(names: Sequence[str]) -> list[str]:
     if STEREO & set(names):
         notes.append("sum-difference: half as many items of two channels.")
     if ONLY_OURS & set(names):
-        notes.append("scale-invariant: the published one fails for a batch of more than one.")
+        notes.append("–: the published package has none; its scale-invariant one fails for a batch of more than one.")
     return notes
 
 
