@@ -32,6 +32,7 @@ class AudioDataModule(LightningDataModule):
         channels: of the recordings
         receptive_field: samples of input that one sample of the net's output depends on
         lookahead: how many of them lie after it
+        memory: samples that the net hears besides, before each block of validation and test
         segment_length: input samples of a training crop
         eval_length: output samples of a block in validation and test
         eval_minimum: a remainder of fewer samples is joined to the block before it, as metrics with long
@@ -56,6 +57,7 @@ class AudioDataModule(LightningDataModule):
         channels: int = 1,
         receptive_field: int = 1,
         lookahead: int = 0,
+        memory: int = 0,
         segment_length: int = 32_768,
         eval_length: int = 262_144,
         eval_minimum: int = 65_536,
@@ -74,7 +76,7 @@ class AudioDataModule(LightningDataModule):
                 f"{receptive_field} samples. Pass data.segment_length={2 * receptive_field} or so."
             )
         self.recordings = partial(recordings, root, sample_rate=sample_rate, channels=channels)
-        self.context = (receptive_field - 1 - lookahead, lookahead)
+        self.context = (receptive_field - 1 - lookahead + memory, lookahead)
         self.crop_samples = segment_length - receptive_field + 1
         self.segment_length = segment_length
         self.eval_length = eval_length

@@ -31,6 +31,10 @@ class Net(nn.Module):
     lookahead: int
     """How many of them are later than the output sample; 0 for a causal network."""
 
+    memory: int = 0
+    """Samples that it hears besides, before each block of a recording that is scored: of endless memory as many as
+    matter (`models.endless`), of any other none."""
+
     @property
     def context(self) -> tuple[int, int]:
         """Input samples needed before and after the span of the output."""
@@ -43,6 +47,16 @@ class Net(nn.Module):
         """
         before, after = self.context
         return signal[..., before : signal.shape[-1] - after]
+
+    @property
+    def scored_context(self) -> tuple[int, int]:
+        """Input samples needed before and after a block that is scored."""
+        before, after = self.context
+        return before + self.memory, after
+
+    def scored(self, aligned: Tensor) -> Tensor:
+        """Of the output for an input with `scored_context`, or what `align` leaves of it, the block that is scored."""
+        return aligned[..., self.memory :]
 
     def start(self, controls: Tensor) -> State:
         """The state after endless silence, at these controls ``(B, controls)``."""
@@ -117,12 +131,13 @@ class Steps:
 def render(
     net: Net, segment: tuple[Tensor, Tensor, Tensor], device: torch.device | str = "cpu"
 ) -> tuple[Tensor, Tensor]:
-    """The network's output for one segment (input, target, controls), and the samples of the target that belong to it.
+    """The network's output for a block of a recording (input, target, controls) and its `Net.scored_context`, and the
+    samples of the target that belong to it.
 
     Shape:
         input and target ``(channels, T)``, controls ``(controls,)`` → twice
-        ``(1, channels, T − receptive_field + 1)``.
+        ``(1, channels, T − receptive_field + 1 − memory)``.
     """
     input, target, controls = segment
     output = net(input[None].to(device), controls[None].to(device))
-    return output.float(), net.align(target[None]).to(device)
+    return net.scored(output.float()), net.scored(net.align(target[None])).to(device)

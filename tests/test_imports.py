@@ -23,6 +23,7 @@ ALLOWED = {
 FURTHER = {
     "models/system.py": {"pytorch_lightning"},
     "models/callbacks.py": {"pytorch_lightning", "tqdm", "matplotlib"},
+    "models/ballistics.py": {"numpy"},
     "models/compiled.py": {"numpy"},
     "models/compiled_levels.py": {"numpy"},
     "models/compiled_steps.py": {"numpy"},

@@ -93,8 +93,8 @@ def peak_megabytes(count: int, length: int, models: int) -> float:
     """The most that scoring a made-up recording holds in tensors at once."""
     nets = networks(NETS["small"], models)
     conventions = shipped_metrics()
-    blocks = MadeUp(count, length, nets[0].context)
-    list(scored(nets, MadeUp(1, length, nets[0].context), conventions))  # constants are made once
+    blocks = MadeUp(count, length, nets[0].scored_context)
+    list(scored(nets, MadeUp(1, length, nets[0].scored_context), conventions))  # constants are made once
     return peak_bytes(lambda: seconds(scored(nets, blocks, conventions))) / 1e6
 
 
@@ -124,10 +124,10 @@ def main(arguments: Sequence[str]) -> None:
     print(f"{line(COLUMNS)}\n{rule(COLUMNS)}", flush=True)
     for name in chosen.only or NETS:
         nets = networks(NETS[name], chosen.models)
-        blocks: Any = MadeUp(chosen.blocks, chosen.length, nets[0].context)
+        blocks: Any = MadeUp(chosen.blocks, chosen.length, nets[0].scored_context)
         if chosen.root:
             recordings = signaltrain.recordings(chosen.root, SAMPLE_RATE, 1)["test"]
-            blocks = Blocks(recordings, chosen.length, nets[0].context, SHORTEST)
+            blocks = Blocks(recordings, chosen.length, nets[0].scored_context, SHORTEST)
             blocks.blocks = blocks.blocks[: chosen.blocks]
         seconds(itertools.islice(scored(nets, blocks, conventions), 1))  # warm
         bare, full = [], []

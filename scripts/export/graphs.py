@@ -102,6 +102,7 @@ def trace(net: Net, controls: int) -> dict[str, Graph]:
     }
 
 
+@torch.no_grad()
 def to_onnx(graph: Graph) -> Any:
     """A graph as ``onnx.ModelProto``; constants are folded, batch norm is part of the convolutions."""
     import onnx

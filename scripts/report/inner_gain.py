@@ -45,7 +45,8 @@ def gain_of(net: Net, place: Place, device: torch.device | str = "cpu") -> Audio
     if not callable(gain_db := getattr(net, "gain_db", None)):
         return None
     heard = around(net, place)
-    found = gain_db(heard.input[None].to(device), heard.controls[None].to(device))[0].double().mean(dim=0).cpu().numpy()
+    gain = net.scored(gain_db(heard.input[None].to(device), heard.controls[None].to(device)))
+    found = gain[0].double().mean(dim=0).cpu().numpy()
     if found.shape != (place.frames,):
         raise ValueError(f"it has {len(found)} samples for {place.frames}")
     if bad := int((~np.isfinite(found)).sum()):

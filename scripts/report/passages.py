@@ -124,7 +124,7 @@ def span(recording: Recording, start: int, stop: int) -> Segment:
 
 def around(net: Net, place: Place) -> Segment:
     """What a network has to hear for its output there."""
-    before, after = net.context
+    before, after = net.scored_context
     return span(place.recording, place.start - before, place.start + place.frames + after)
 
 

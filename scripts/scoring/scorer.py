@@ -194,14 +194,15 @@ def _places(blocks: list[Block], pooled: bool) -> list[Place]:
 def _rendered(scorer: Scorer, jobs: list[Job], levels: list[_Levels]) -> Iterator[tuple[Block, Tensor, Tensor]]:
     """The outputs of all networks for every block of the recordings, with their target."""
     nets = [job.net.to(scorer.device) for job in jobs if job.net is not None]
-    of_context = {net.context: Blocks(scorer.split.recordings, scorer.length, net.context, SHORTEST) for net in nets}
+    contexts = {net.scored_context for net in nets}
+    of_context = {context: Blocks(scorer.split.recordings, scorer.length, context, SHORTEST) for context in contexts}
     blocks = next(iter(of_context.values())).blocks
     label = jobs[0].label if len(jobs) == 1 else f"{jobs[0].label} and {len(jobs) - 1} more"
     for index, block in enumerate(tqdm(blocks, desc=label, unit="segment", leave=False)):
         segments = {context: of[index] for context, of in of_context.items()}
         outputs = []
         for net, level in zip(nets, levels, strict=True):
-            output, target = render(net, segments[net.context], scorer.device)
+            output, target = render(net, segments[net.scored_context], scorer.device)
             if output.shape != target.shape:
                 raise ValueError(f"its output has shape {tuple(output.shape)}, the target {tuple(target.shape)}")
             if not level.add(output, target):

@@ -98,7 +98,8 @@ def _train(
     if cfg.start_from:
         begin_with(net, Path(cfg.start_from))
     loss = instantiate(cfg.loss)
-    data = instantiate(cfg.data, receptive_field=net.receptive_field, lookahead=net.lookahead, seed=cfg.seed)
+    hears = {name: getattr(net, name) for name in ("receptive_field", "lookahead", "memory")}
+    data = instantiate(cfg.data, **hears, seed=cfg.seed)
     trial_loss = copy.deepcopy(loss)  # a call advances the generator of random resolutions
     check_lengths(trial_loss, cfg.data.channels, cfg.data.segment_length - net.receptive_field + 1)
     metrics = instantiate(cfg.metrics)
