@@ -2,7 +2,8 @@
 
 - `auraloss.time`: L1Loss, MSELoss, ESRLoss, DCLoss, LogCoshLoss, SNRLoss, SISDRLoss, SDSDRLoss
 - `auraloss.freq`: STFTLoss, MultiResolutionSTFTLoss, RandomResolutionSTFTLoss, MelSTFTLoss, MultiScaleMelLoss,
-  ChromaSTFTLoss, SumAndDifferenceSTFTLoss, SpectralConvergenceLoss, STFTMagnitudeLoss
+  ChromaSTFTLoss, SumAndDifferenceSTFTLoss, ComplexSTFTLoss, SpectralTransportLoss, SpectralConvergenceLoss,
+  STFTMagnitudeLoss
 - `auraloss.level`: GainReductionLoss, LoudnessLoss, CumulativeEnergyLoss
 - `auraloss.perceptual`: FIRFilter, PreEmphasis, SumAndDifference, SumAndDifferenceLoss
 - `auraloss.base`: WeightedSum, and Loss, the base of all

@@ -6,7 +6,7 @@ items can be accumulated in small batches and does not depend on their size.
 """
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache, wraps
 from itertools import chain
 from typing import Any, ParamSpec, Self, cast
@@ -17,6 +17,8 @@ from torch import Tensor
 P = ParamSpec("P")
 Output = Tensor | tuple[Tensor | list[Tensor], ...]
 """What a loss returns: a tensor, or the loss and its terms."""
+Lengths = Tensor | Sequence[int]
+"""Samples of each item of a batch that is padded to the longest."""
 
 
 def check_choice(name: str, value: object, choices: Collection[object]) -> None:
@@ -93,6 +95,7 @@ class Loss(Constants):
 
     Shape:
         - input, target: `[*, T]`, usually `(batch, channels, samples)`.
+        - lengths: `(batch,)`, of items that are padded at their ends: what is beyond does not exist for the loss.
         - output: a scalar; `[*]` for `reduction="none"`, `pool="item"`.
 
     Raises:
@@ -142,29 +145,49 @@ class Loss(Constants):
         """The statistics of an input and a prepared target."""
         return self._statistics(input, prepared)
 
-    def _checked(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+    def _checked(self, input: Tensor, target: Tensor, lengths: Lengths | None) -> tuple[Tensor, ...]:
         check_shapes(type(self).__name__, input, target)
         dtype = common_type(input, target)
         with torch.autocast(input.device.type, enabled=False):
-            return self._statistics(input.to(dtype), target.to(dtype))
+            if lengths is None:
+                return self._statistics(input.to(dtype), target.to(dtype))
+            return self._of_lengths(input.to(dtype), target.to(dtype), lengths)
+
+    def _of_lengths(self, input: Tensor, target: Tensor, lengths: Lengths) -> tuple[Tensor, ...]:
+        """The statistics of items that are padded at their ends; those of one length are computed together."""
+        counts = torch.as_tensor(lengths).cpu()
+        if counts.shape != input.shape[:1] or input.ndim < 2 or counts.is_floating_point():
+            raise ValueError(
+                f"{type(self).__name__}: needs a whole number of samples for each item of {tuple(input.shape)}, got "
+                f"lengths={lengths}."
+            )
+        if counts.min() < 1 or counts.max() > input.shape[-1]:
+            raise ValueError(f"{type(self).__name__}: lengths={lengths} must be from 1 to {input.shape[-1]} samples.")
+        items = [(counts == count).nonzero().flatten().to(input.device) for count in counts.unique()]
+        parts = [
+            self._statistics(input[chosen, ..., :count], target[chosen, ..., :count])
+            for chosen, count in zip(items, counts.unique().tolist(), strict=True)
+        ]
+        order = torch.cat(items).argsort()
+        return tuple(torch.cat(part)[order] for part in zip(*parts, strict=True))
 
     def _pooled(self, statistics: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """What `_value` is applied to: the statistics of each item and channel, or their sums over the batch."""
         return statistics if self.pool == "item" else tuple(statistic.sum() for statistic in statistics)
 
-    def statistics(self, input: Tensor, target: Tensor) -> Tensor:
+    def statistics(self, input: Tensor, target: Tensor, lengths: Lengths | None = None) -> Tensor:
         """The additive statistics of each item and channel, `[*, T]` → `[*, size]`.
 
         They come in the precision of the computation; sum many of them in float64.
         """
-        return torch.stack(self._checked(input, target), -1)
+        return torch.stack(self._checked(input, target, lengths), -1)
 
     def value(self, statistics: Tensor) -> Tensor:
         """The loss from its statistics, `[*, size]` → `[*]`."""
         return self._value(*statistics.unbind(-1))
 
-    def forward(self, input: Tensor, target: Tensor) -> Output:
-        return self._result(*self._pooled(self._checked(input, target)))
+    def forward(self, input: Tensor, target: Tensor, lengths: Lengths | None = None) -> Output:
+        return self._result(*self._pooled(self._checked(input, target, lengths)))
 
     def _result(self, *statistics: Tensor) -> Output:
         """What a call returns, from pooled statistics."""
@@ -183,7 +206,7 @@ class Loss(Constants):
         """
         return Bound(self, target)
 
-    def report(self, input: Tensor, target: Tensor) -> dict[str, Tensor]:
+    def report(self, input: Tensor, target: Tensor, lengths: Lengths | None = None) -> dict[str, Tensor]:
         """The loss under the name `"loss"`, and its terms under theirs, from one pass and reduced alike.
 
         >>> from auraloss.time import L1Loss, MSELoss
@@ -191,7 +214,7 @@ class Loss(Constants):
         >>> {name: term.item() for name, term in both.report(torch.tensor([1.0, 3.0]), torch.zeros(2)).items()}
         {'loss': 4.5, 'l1': 2.0, 'mse': 5.0}
         """
-        return self._named(*self._pooled(self._checked(input, target)))
+        return self._named(*self._pooled(self._checked(input, target, lengths)))
 
     def _named(self, *statistics: Tensor) -> dict[str, Tensor]:
         """What `report` returns, from pooled statistics."""

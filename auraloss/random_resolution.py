@@ -1,5 +1,6 @@
 """STFT loss at random resolutions."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,9 @@ from auraloss.resolutions import MultiResolutionSTFTLoss
 from auraloss.spectrum import Window, make_window
 from auraloss.stft import SpectralLoss
 
+REMEMBERED = 64
+"""Calls that can be repeated by activation checkpointing; one takes 5 kB."""
+
 
 class RandomResolutionSTFTLoss(SpectralLoss):
     """`MultiResolutionSTFTLoss` with resolutions drawn anew for every call.
@@ -17,7 +21,8 @@ class RandomResolutionSTFTLoss(SpectralLoss):
     FFT sizes are powers of two, the window 1, 1/2 or 1/4 of the FFT size, the hop a fraction of the window.
     FFT sizes that do not fit the signal are not drawn. The draws come from a generator of the loss's own: it
     is seeded from torch's generator (so that `torch.manual_seed` governs it) or by `seed`, and its state is
-    part of the state dict. Ranks of a distributed training that are seeded alike draw alike.
+    part of the state dict. Ranks of a distributed training that are seeded alike draw alike, and a call that activation
+    checkpointing repeats draws as it did before.
 
     Args:
         resolutions: how many are drawn.
@@ -107,6 +112,8 @@ class RandomResolutionSTFTLoss(SpectralLoss):
         self._next_state = self._state  # after it
         self._calls = 0  # since the current draw
         self._drawn: list[MultiResolutionSTFTLoss] = []  # a list: the draw is no submodule
+        self._latest: deque[Tensor] = deque(maxlen=REMEMBERED)  # the generator's states before the latest calls' draws
+        self._replay = (-1, 0)  # a backward pass, and how many calls it has replayed
         # Bad arguments fail here, not at the draw that meets them.
         self.draw(0)
         for window in self.windows:
@@ -170,12 +177,16 @@ class RandomResolutionSTFTLoss(SpectralLoss):
         return compute(input, target)
 
     def _of_the_draw(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        backward_pass = torch._C._current_graph_task_id()  # −1 outside of any
+        if backward_pass >= 0 and self._latest:
+            return self._replayed(backward_pass, input, target)
         samples = input.shape[-1]
         if not self._drawn or samples <= max(self._drawn[0].fft_sizes) // 2:
             generator = torch.Generator()
             generator.set_state(self._state)
             self._drawn = [self.draw(generator, samples, input.device)]
             self._next_state = generator.get_state()
+        self._latest.append(self._state)
         statistics = self._drawn[0]._statistics(input, target)
         self._calls += 1
         if self._calls == self.randomize_rate:
@@ -183,6 +194,14 @@ class RandomResolutionSTFTLoss(SpectralLoss):
             self._calls = 0
             self._drawn.clear()
         return statistics
+
+    def _replayed(self, backward_pass: int, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        """A call within a backward pass is one that activation checkpointing repeats, the latest first."""
+        count = self._replay[1] if self._replay[0] == backward_pass else 0
+        self._replay = backward_pass, count + 1
+        generator = torch.Generator()
+        generator.set_state(self._latest[-1 - count % len(self._latest)])
+        return self.draw(generator, input.shape[-1], input.device)._statistics(input, target)
 
     def get_extra_state(self) -> Tensor:
         """State of the generator before the current draw, then the number of calls since, as bytes."""

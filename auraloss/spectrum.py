@@ -38,6 +38,21 @@ def make_window(name: Window, length: int) -> Tensor:
         raise ValueError(f"window={name!r} is none of {known}, nor a window of SciPy: {error}") from error
 
 
+def check_sizes(name: str, fft_size: int, hop_size: int, win_length: int) -> None:
+    """Raise a `ValueError` with the name of a loss unless the sizes of its transform fit together."""
+    if not 0 < win_length <= fft_size or hop_size < 1:
+        raise ValueError(
+            f"{name}: needs 0 < win_length <= fft_size and hop_size >= 1, got win_length={win_length}, "
+            f"fft_size={fft_size}, hop_size={hop_size}."
+        )
+
+
+def check_length(name: str, fft_size: int, samples: int) -> None:
+    """Raise a `ValueError` with the name of a loss if a signal is too short to be reflected at its ends."""
+    if samples <= fft_size // 2:
+        raise ValueError(f"{name}: fft_size={fft_size} needs more than {fft_size // 2} samples, got {samples}.")
+
+
 def frame_count(samples: int, fft_size: int, hop_size: int) -> int:
     """Frames of a signal that is padded by half a frame at both ends."""
     return 1 + (samples - fft_size % 2) // hop_size

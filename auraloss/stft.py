@@ -10,7 +10,7 @@ from auraloss.base import Loss, Output, check_choice, reduce
 from auraloss.filterbank import band_blocks, chroma_filterbank, mel_filterbank, raised, sum_into_bands
 from auraloss.magnitude import Distances, bin_count, log_shift, root
 from auraloss.perceptual import a_weighting
-from auraloss.spectrum import Window, frame_count, make_window, spectrum
+from auraloss.spectrum import Window, check_length, check_sizes, frame_count, make_window, spectrum
 
 FILTERBANKS: dict[str, Callable[..., Tensor]] = {"mel": mel_filterbank, "chroma": chroma_filterbank}
 CACHE_BINS = 2**19
@@ -176,11 +176,7 @@ class STFTLoss(SpectralLoss):
         super().__init__(1, w_sc, w_log_mag, w_lin_mag, w_phs, output, reduction, pool)
         check_choice("mag_distance", mag_distance, ("L1", "L2"))
         check_choice("scale", scale, (None, *FILTERBANKS))
-        if not 0 < win_length <= fft_size or hop_size < 1:
-            raise ValueError(
-                f"STFTLoss: needs 0 < win_length <= fft_size and hop_size >= 1, got win_length={win_length}, "
-                f"fft_size={fft_size}, hop_size={hop_size}."
-            )
+        check_sizes("STFTLoss", fft_size, hop_size, win_length)
         if not eps > 0:
             raise ValueError(f"STFTLoss: eps={eps} must be positive.")
         self.fft_size = fft_size
@@ -252,11 +248,7 @@ class STFTLoss(SpectralLoss):
 
     def check_length(self, samples: int) -> None:
         """Raise a `ValueError` if a signal is too short to be reflected at its ends."""
-        if samples <= self.fft_size // 2:
-            raise ValueError(
-                f"{type(self).__name__}: fft_size={self.fft_size} needs more than {self.fft_size // 2} "
-                f"samples, got {samples}."
-            )
+        check_length(type(self).__name__, self.fft_size, samples)
 
     def _of_target(self, signal: Tensor) -> "Target":
         """What is compared with of targets `(rows, T)`."""

@@ -24,10 +24,12 @@ from torch import Tensor
 from auraloss.base import Loss
 from auraloss.freq import (
     ChromaSTFTLoss,
+    ComplexSTFTLoss,
     MelSTFTLoss,
     MultiResolutionSTFTLoss,
     MultiScaleMelLoss,
     RandomResolutionSTFTLoss,
+    SpectralTransportLoss,
     STFTLoss,
     SumAndDifferenceSTFTLoss,
 )
@@ -112,12 +114,14 @@ def losses() -> dict[str, Loss]:
         "SD-SDR": SDSDRLoss(),
         "STFT": STFTLoss(),
         "STFT with phase": STFTLoss(w_phs=1.0),
+        "complex STFT": ComplexSTFTLoss(),
         "STFT, A-weighted": STFTLoss(perceptual_weighting=True, sample_rate=SAMPLE_RATE),
         "MR": MultiResolutionSTFTLoss(),
         "RR, one draw": RandomResolutionSTFTLoss(seed=0).draw(1, SAMPLES),
         "mel": MelSTFTLoss(SAMPLE_RATE),
         "multi-scale mel": MultiScaleMelLoss(SAMPLE_RATE),
         "chroma": ChromaSTFTLoss(SAMPLE_RATE, fft_size=4096, hop_size=1024, win_length=4096),
+        "transport": SpectralTransportLoss(),
         "MR, sum & difference": SumAndDifferenceSTFTLoss(),
         "gain reduction": GainReductionLoss(SAMPLE_RATE),
         "loudness": LoudnessLoss(SAMPLE_RATE),
@@ -234,7 +238,7 @@ def _heat_map(panel: Axes, levels: NDArray[np.float64], rows: list[str], columns
         first, count = groups.index(group), groups.count(group)
         panel.text(first + (count - 1) / 2, -1.35, group, ha="center", va="bottom", fontsize=9.5)
         panel.axvline(first - 0.5, color="white", linewidth=5)
-    for first in (6, 9, 17, 18):  # ratios in dB, spectra, stereo, level
+    for first in (6, 9, 19, 20):  # ratios in dB, spectra, stereo, level
         panel.axhline(first - 0.5, color="white", linewidth=5)
 
 

@@ -32,6 +32,11 @@ def no_step_helps(call: str) -> set[str]:
     """The cases in which the loss has a local minimum that is not its least value."""
     if "CumulativeEnergy" in call:  # less now is more missing later
         return {"impulses one sample apart"}
+    # Frames that agree already are in a kink, and cost more than is gained in the others.
+    if "power=0.3" in call:
+        return {"impulses one sample apart", "impulse and half of it"}
+    if "Transport" in call:
+        return {"both constant", "impulses apart", "one sample off"}
     if is_scale_invariant(call):
         return BELOW_THE_FLOOR
     return POLARITY if "w_phs" in call or ("WeightedSum" in call and "STFT" in call) else set()

@@ -35,6 +35,8 @@ WITHOUT_EXAMPLE = {
     "auraloss.magnitude.root": "a square root; only its gradient is special",
     "auraloss.perceptual.a_weighting": "one call of FIRFilter, which has an example",
     "auraloss.perceptual.a_weighting_taps": "101 numbers; FIRFilter has an example",
+    "auraloss.spectrum.check_length": "raises or does nothing",
+    "auraloss.spectrum.check_sizes": "raises or does nothing",
     "auraloss.spectrum.frame_count": "a count",
     "auraloss.spectrum.overlap_add": "used within the spectrum alone, and tested by hand",
     "auraloss.spectrum.spectrum": "complex numbers; STFTLoss has an example",
@@ -82,6 +84,8 @@ CALLS = [
     "RandomResolutionSTFTLoss(2, 32, 64, 0.2, 0.6, [('tukey', 0.25), 'hann_window'], 0.5, 2.0, 0.3, 0.1, 44100,"
     " 'mel', 9, 4, 'full', 'sum', 'batch', 5, eps=1e-06, mag_distance='L2')",
     f"SumAndDifferenceSTFTLoss({LISTS}, 2.0, 0.5, 'full', w_phs=0.1, eps=1e-06)",
+    "ComplexSTFTLoss(64, 16, 48, 'hamming_window', 0.5, 2.0, 0.3, 1e-6, 'sum', 'batch')",
+    "SpectralTransportLoss(64, 16, 48, 'hamming_window', 1, 1e-6, 'sum', 'batch')",
     "SumAndDifferenceLoss(ESRLoss(eps=1e-06), 2.0, 0.5, 'full')",
     "SumAndDifference()",
     "FIRFilter('aw', 0.95, 16000, 51)",

@@ -80,6 +80,8 @@ CASES: dict[str, Make] = {
     "MR": _one("freq.MultiResolutionSTFTLoss"),
     "RR": _random,
     "mel": _one("freq.MelSTFTLoss", sample_rate=SAMPLE_RATE),
+    "complex STFT": _one("freq.ComplexSTFTLoss", w_phase=1.0),
+    "transport": _one("freq.SpectralTransportLoss"),
     "multi-scale mel": _one("freq.MultiScaleMelLoss", sample_rate=SAMPLE_RATE),
     "A-weighted": _one("freq.STFTLoss", perceptual_weighting=True, sample_rate=SAMPLE_RATE),
     "sum-difference": _one("freq.SumAndDifferenceSTFTLoss", **_RESOLUTIONS),
@@ -90,7 +92,8 @@ CASES: dict[str, Make] = {
 }
 STEREO = {"sum-difference"}  # half as many items of two channels, so that every row has as many samples
 ONLY_OURS = {  # the published package has none, or one that fails for a batch of more than one
-    *("scale-invariant", "multi-scale mel", "gain reduction", "loudness", "cumulative energy")
+    *("scale-invariant", "multi-scale mel", "complex STFT", "transport"),
+    *("gain reduction", "loudness", "cumulative energy"),
 }
 
 
