@@ -32,6 +32,7 @@ class Layer(NamedTuple):
     lookahead: int
     slope: Array
     residual: Array
+    mix: Array
 
 
 class CompiledSteps(TCNSteps):
@@ -41,14 +42,13 @@ class CompiledSteps(TCNSteps):
 
     def __init__(self, net: Any, controls: Tensor) -> None:
         super().__init__(net, controls)
-        (self.mixes,) = arrays(self.mix)
-        like = self.mixes
+        like = self.layers[0].mix
         items, (channels, mixed) = len(controls), like.shape
         self.scratch = np.zeros((items, channels, PART + SLACK), like.dtype)
         self.last = np.empty((items, channels, self.longest), like.dtype)  # output of the last layer
         self.total = np.empty((items, mixed, self.longest), like.dtype)
 
-    def layer(self, block: Any, past: Tensor, total: Tensor) -> Layer:
+    def layer(self, block: Any, mix: Tensor, past: Tensor, total: Tensor) -> Layer:
         history = Track(past, block.span, self.longest)
         _, channels, row = history.samples.shape
         slope, residual = arrays(block.activation.weight, block.residual.weight[..., 0])
@@ -62,6 +62,7 @@ class CompiledSteps(TCNSteps):
             block.lookahead,
             slope,
             residual,
+            *arrays(mix),
         )
 
     def _films(self, controls: Tensor) -> Any:
@@ -100,7 +101,7 @@ class CompiledSteps(TCNSteps):
         def work(item: int) -> None:
             step_kernels.advance(
                 layer.input.samples[item], at, layer.met, layer.kernel, self.scratch[item], layer.span,
-                layer.lookahead, before[item], now[item], way, layer.slope, layer.residual, self.mixes,
+                layer.lookahead, before[item], now[item], way, layer.slope, layer.residual, layer.mix,
                 layer.total.samples[item], total_at, out[item], out_at, total[item], sum_at, count,
             )  # fmt: skip
 

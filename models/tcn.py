@@ -234,6 +234,9 @@ class TCN(Net):
     reach = 0  # samples of the past that these need
     mixed_per_channel = 1  # of the output
     multiplies = False  # whether `output` takes the input
+    adds_up = True  # all blocks; else the last one alone is heard
+    widths = CONDITIONING
+    bends: type[nn.Module] = nn.PReLU  # what the controls pass besides layers of these widths
 
     def __init__(
         self,
@@ -266,8 +269,8 @@ class TCN(Net):
         self.in_channels, self.out_channels = in_channels, out_channels
         self.controls = controls
 
-        self.conditioning = _conditioning(controls) if controls else None
-        condition = CONDITIONING[-1] if controls else 0
+        self.conditioning = conditioning(controls, self.widths, self.bends) if controls else None
+        condition = self.widths[-1] if controls else 0
 
         self.blocks = nn.ModuleList(
             TCNBlock(
@@ -324,6 +327,12 @@ class TCN(Net):
             mixed = self._plain(x, condition)
         return mixed + self.mix.bias[:, None]  # type: ignore[index]
 
+    def mixes(self) -> list[Tensor]:
+        """Of each block, the weights with which its output is mixed, ``(mix.out_channels, channels, 1)``."""
+        weight = self.mix.weight
+        heard = [self.adds_up or block is self.blocks[-1] for block in self.blocks]
+        return [weight if each else torch.zeros_like(weight) for each in heard]
+
     @torch.no_grad()
     def calibrate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Sets the constants of a frozen normalisation: mean and variance of each channel over all batches.
@@ -350,41 +359,39 @@ class TCN(Net):
             x = block(x, condition)
             before -= block.span - block.lookahead
             skip = x[..., before : before + samples]
-            total = skip if total is None else total + skip
+            total = skip if total is None or not self.adds_up else total + skip
         return F.conv1d(total, self.mix.weight)  # type: ignore[arg-type]
 
     def _fused(self, x: Tensor, condition: Tensor) -> Tensor:
         """The same, faster on a CPU; see `models.fused`, and `models.compiled` for few channels."""
         few = compiled.suits(x, self.mix.in_channels)
         samples, before, length = x.shape[-1] - self.span, self.span - self.lookahead, x.shape[-1]
-        mix = self.mix.weight[..., 0].T
         blocks: list[Any] = list(self.blocks)
         rows = length + compiled.SLACK if few else blocks[0].rows_needed(length)
         x = F.pad(x, (0, rows - length))
         x = x if few else x.transpose(1, 2).contiguous()
         total: Any = 0
-        for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+        for block, following, mix in zip(blocks, [*blocks[1:], None], self.mixes(), strict=True):
             start, length = block.span - block.lookahead, length - block.span
             before -= start
             rows = length if following is None else following.rows_needed(length)
             skip = slice(before, before + samples)
             layout = Layout(block.dilation, block.span, start, length, length + compiled.SLACK if few else rows, skip)
-            x, share = (block.compiled if few else block.fused)(x, condition, mix, layout, self.recompute)
+            x, share = (block.compiled if few else block.fused)(x, condition, mix[..., 0].T, layout, self.recompute)
             total = total + share
         return total if few else total.transpose(1, 2)
 
     def _on_gpu(self, x: Tensor, condition: Tensor) -> Tensor:
         """The same, faster on a GPU; see `models.gpu`."""
         samples, before, length = x.shape[-1] - self.span, self.span - self.lookahead, x.shape[-1]
-        mix = self.mix.weight[..., 0].T
         x = gpu.rows(x)
         total: Any = 0
         block: Any
-        for block in self.blocks:
+        for block, mix in zip(self.blocks, self.mixes(), strict=True):
             start, length = block.span - block.lookahead, length - block.span
             before -= start
             layout = Layout(block.dilation, block.span, start, length, length, slice(before, before + samples))
-            x, share = block.on_gpu(x, condition, mix, layout, self.recompute)
+            x, share = block.on_gpu(x, condition, mix[..., 0].T, layout, self.recompute)
             total = total + share
         return total.transpose(1, 2)
 
@@ -401,10 +408,10 @@ class TCN(Net):
         total = controls.new_zeros(len(controls), self.mix.out_channels, 1)
         state = [silence.repeat(1, 1, self._kept)] if self._kept else []
         block: Any
-        for block in self.blocks:
+        for block, mix in zip(self.blocks, self.mixes(), strict=True):
             state += [x.repeat(1, 1, block.span), total.repeat(1, 1, block.lookahead)]
             x = block(x.expand(-1, -1, block.span + 1), condition)
-            total = total + F.conv1d(x, self.mix.weight)
+            total = total + F.conv1d(x, mix)
         return tuple(state)
 
     def step(self, block: Tensor, state: State, controls: Tensor) -> tuple[Tensor, State]:
@@ -418,12 +425,12 @@ class TCN(Net):
         x = self.features(block[..., kept - self.reach :])
         total = block.new_zeros(block.shape[0], self.mix.out_channels, samples)
         stage: Any
-        for stage, history, waiting in zip(self.blocks, state[::2], state[1::2], strict=True):
+        for stage, mix, history, waiting in zip(self.blocks, self.mixes(), state[::2], state[1::2], strict=True):
             x = torch.cat((history, x), dim=-1)
             total = torch.cat((waiting, total), dim=-1)
             after += [x[..., samples:], total[..., samples:]]
             x = stage(x, condition)
-            total = total[..., :samples] + F.conv1d(x, self.mix.weight)
+            total = total[..., :samples] + F.conv1d(x, mix)
         dry = block[..., kept - self.lookahead :][..., :samples] if self.multiplies else block
         return self.output(total + self.mix.bias[:, None], dry), tuple(after)  # type: ignore[index]
 
@@ -449,7 +456,8 @@ class TCN(Net):
         carried = torch.ones(outputs, channels)
         if groups == self.in_channels == outputs:  # then each output takes the channels that carry its own input
             carried = (torch.arange(channels) * groups // channels == torch.arange(outputs)[:, None]).float()
-        self.mix.weight.copy_((carried / carried.sum(dim=1, keepdim=True) / len(self.blocks)).unsqueeze(-1))
+        heard = len(self.blocks) if self.adds_up else 1
+        self.mix.weight.copy_((carried / carried.sum(dim=1, keepdim=True) / heard).unsqueeze(-1))
         self.mix.bias.zero_()  # type: ignore[union-attr]
 
     def _check(self, x: Tensor, controls: Tensor) -> None:
@@ -465,9 +473,9 @@ class TCN(Net):
             )
 
 
-def _conditioning(controls: int) -> nn.Sequential:
-    """The small network through which the controls pass."""
+def conditioning(controls: int, widths: tuple[int, ...], bends: type[nn.Module]) -> nn.Sequential:
+    """A small network through which the controls pass."""
     layers: list[nn.Module] = []
-    for width_in, width_out in zip((controls, *CONDITIONING), CONDITIONING, strict=False):
-        layers += [nn.Linear(width_in, width_out), nn.PReLU()]
+    for width_in, width_out in zip((controls, *widths), widths, strict=False):
+        layers += [nn.Linear(width_in, width_out), bends()]
     return nn.Sequential(*layers)

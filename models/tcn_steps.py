@@ -39,6 +39,7 @@ class Layer(NamedTuple):
     kernel: Tensor  # (taps, in_channels, out_channels), oldest first
     slope: Tensor  # (out_channels,), of the PReLU
     residual: Tensor  # (out_channels,) where each channel passes on its own, else (in_channels, out_channels)
+    mix: Tensor  # (out_channels, mixed)
 
 
 class TCNSteps(Steps):
@@ -53,7 +54,6 @@ class TCNSteps(Steps):
         self.net: Any = net
         rows = ROWS if controls.device.type == "cpu" else 8 * ROWS  # there, few and large products are faster
         self.longest = max(1, rows // len(controls))
-        self.mix = net.mix.weight.squeeze(-1).t().contiguous()
         self.bias: Any = net.mix.bias
         self.layers: list[Any] = []
         # The state after endless silence has, of each layer, one sample that is the same at all times.
@@ -64,15 +64,17 @@ class TCNSteps(Steps):
         total = controls.new_zeros(len(controls), net.mix.out_channels)
         condition = self._condition(controls)
         block: Any
-        for block in net.blocks:
-            self.layers.append(self.layer(block, past, total))
+        for block, weights in zip(net.blocks, net.mixes(), strict=True):
+            mix = weights.squeeze(-1).t().contiguous()
+            self.layers.append(self.layer(block, mix, past, total))
             past = block(past.unsqueeze(-1).expand(-1, -1, block.span + 1), condition).squeeze(-1)
-            total = total + past @ self.mix
+            total = total + past @ mix
         self.films = self._films(controls)
         self.before: Any = None  # the films from which the next samples come to `films`
 
-    def layer(self, block: Any, past: Tensor, total: Tensor) -> Any:
-        """A block of the network with what it remembers after endless silence: past input and sum, ``(B, …)``."""
+    def layer(self, block: Any, mix: Tensor, past: Tensor, total: Tensor) -> Any:
+        """A block of the network, its weights in the mix, and what it remembers after endless silence: past input and
+        sum, ``(B, …)``."""
         identity = torch.eye(past.shape[1], dtype=past.dtype, device=past.device)
         residual = block.residual(identity.unsqueeze(-1)).squeeze(-1)
         return Layer(
@@ -82,6 +84,7 @@ class TCNSteps(Steps):
             block.conv.weight.permute(2, 1, 0).contiguous(),
             block.activation.weight,
             residual.diagonal().contiguous() if block.residual.groups == residual.shape[1] else residual,
+            mix,
         )
 
     def delayed(self, block: Tensor) -> Tensor:
@@ -130,7 +133,7 @@ class TCNSteps(Steps):
                 torch.addcmul(y, kept, layer.residual, out=output)
             else:
                 torch.addmm(y, kept, layer.residual, out=output)
-            total = torch.addmm(waiting, output, self.mix)
+            total = torch.addmm(waiting, output, layer.mix)
             if after:
                 after.total.slot(count).copy_(total)
         mixed = (total + self.bias).view(count, items, -1).permute(1, 2, 0)
@@ -139,7 +142,7 @@ class TCNSteps(Steps):
     def _moving(self, count: int) -> list[tuple[Tensor, Tensor]]:
         """On the way from the films before to those of the controls now, of each sample: ``(count, B, channels)``."""
         assert self.before is not None
-        share = torch.arange(1, count + 1, dtype=self.mix.dtype, device=self.mix.device)[:, None, None]
+        share = torch.arange(1, count + 1, dtype=self.bias.dtype, device=self.bias.device)[:, None, None]
         share = (share / min(count, LONGEST_WAY)).clamp_max(1)
         moving = [
             (torch.lerp(old_gain, gain, share), torch.lerp(old_shift, shift, share))

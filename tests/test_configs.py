@@ -30,6 +30,7 @@ assert train.main  # the import above is used
 CONFIGS = ROOT / "configs"
 SMALLER = {  # of the models whose sizes have other names
     "compressor": ("model.warm_up=1",),
+    "gcn": ("model.channels=2",),
     "lstm": ("model.cells=2", "model.warm_up=1"),
     "s4d": ("model.channels=2", "model.depth=2", "model.warm_up=1"),
 }
