@@ -12,7 +12,7 @@ from markupsafe import Markup
 from models.atomic import write_text
 from models.net import Net
 from models.run import RunError
-from scripts.report import by_setting, heard, learning, made_of, trained
+from scripts.report import by_setting, heard, learning, made_of, tracking, trained
 from scripts.report.colours import ANCHOR, INPUT, TARGET, looks
 from scripts.results import findings, html, scores, table
 from scripts.results.legend import legend
@@ -70,7 +70,12 @@ def context(folder: Path) -> dict[str, Any]:
     nets = {network.label: network.net for network in networks}
     worst, without_audio = _worst(evaluation, folder)
     audio = heard.gather(evaluation.info, nets, worst, look_of)
-    sections = [learning.section(curves, look_of), by_setting.section(evaluation, look_of), *audio.sections]
+    sections = [
+        learning.section(curves, look_of),
+        by_setting.section(evaluation, look_of),
+        tracking.section(folder),
+        *audio.sections,
+    ]
     notes = [*evaluation.notes, *_heard(networks), *without_network, *without_curve, *without_audio, *audio.notes]
     tables = table.tables(evaluation)
     found = _findings(tables)
@@ -80,16 +85,7 @@ def context(folder: Path) -> dict[str, Any]:
         "subtitle": _subtitle(evaluation.info),
         "facts": _facts(evaluation.info, networks),
         "notes": list(dict.fromkeys(notes)),
-        "answer": " ".join(
-            filter(
-                None,
-                (
-                    findings.overall(found),
-                    findings.waveform_or_spectra(tables[0]),
-                    findings.no_better_than_the_input(tables[0]),
-                ),
-            )
-        ),
+        "answer": f"{findings.overall(found)} {findings.waveform_or_spectra(tables[0])}".strip(),
         "findings": found,
         "tables": [_table(of) for of in (*tables, table.paper_table())],
         "footnotes": [f"{mark} {text}" for mark, text in zip("¹²³⁴", table.FOOTNOTES, strict=True)],
@@ -113,9 +109,7 @@ def _runs(evaluation: Evaluation) -> list[dict[str, str]]:
 
 
 def _findings(tables: Sequence[table.Table]) -> list[findings.Finding]:
-    """One answer for each metric, by the first convention that has it; none if all models have the same loss."""
-    if len({loss for of in tables for loss in of.losses.values() if loss}) < 2:
-        return []
+    """One answer for each metric, by the first convention that has it."""
     answers: dict[str, findings.Finding] = {}
     for of in tables:
         for finding in findings.question(of):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from models.digest import digest, digest_files
 from models.run import RunError
-from scripts.report import trained
+from scripts.report import tracking, trained
 from scripts.results.scores import Evaluation
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,12 @@ def made_of(evaluation: Evaluation, folder: Path) -> str:
     for item in info["runs"]:
         with suppress(RunError):  # it is gone
             runs.append(trained.folder_of(item, folder, info["checkpoint"]))
-    files = [folder / "scores.csv", folder / "evaluation.json", *(run / "metrics.csv" for run in runs)]
+    files = [
+        folder / "scores.csv",
+        folder / "evaluation.json",
+        folder / tracking.FILE,
+        *(run / "metrics.csv" for run in runs),
+    ]
     files += [run / "checkpoints" / f"{info['checkpoint']}.ckpt" for run in runs]
     code = [file for kind in ("py", "js", "css", "j2") for file in (ROOT / "scripts").rglob(f"*.{kind}")]
     code += [file for package in ("models", "data") for file in (ROOT / package).glob("*.py")]

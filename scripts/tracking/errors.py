@@ -1,0 +1,111 @@
+"""How far a network is from the LA-2A itself, on each segment that was scored and at each setting of the test split.
+
+The gain error of a segment is the RMS, over windows of 20 ms in which the input is above −60 dBFS, of
+
+    level of the input − level of the output − the device's own gain reduction        in dB
+
+so it needs the device, not a recording of it. Settings are compared by `scripts.measure.figures`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from data import audio
+from data.la2a import control_hop, gain_reduction
+from data.signaltrain import Recording
+from models.net import Net
+from scripts.measure.devices import Array, Setting, network_at, parsed
+from scripts.measure.figures import Behaviour, figures
+from scripts.measure.recorded import gain_reduction_trace
+
+ERRORS = {
+    "gain": "gain over time, RMS in dB",
+    "curve": "static curve, largest error in dB",
+    "attack": "attack, as a ratio",
+    "release": "release, as a ratio",
+}
+
+
+class Heard:
+    """A recording of the test split, and what the device does with its input.
+
+    Args:
+        recording: of the embedded data set.
+        segments: start and length in samples of each that was scored.
+    """
+
+    def __init__(self, recording: Recording, segments: Mapping[int, tuple[int, int]]) -> None:
+        self.setting: Setting = parsed(recording.setting)
+        self.sample_rate, self.segments = recording.sample_rate, segments
+        self.input, self.target = (
+            audio.read(file, 0, recording.frames).astype(np.float64).mean(axis=0)
+            for file in (recording.input, recording.target)
+        )
+        switch, peak_reduction = self.setting
+        self.reduction = gain_reduction(self.input, peak_reduction, switch, self.sample_rate)
+
+    def gain_errors(self, output: Array) -> dict[int, float]:
+        """Of each segment in dB; NaN for one without a window above the floor."""
+        times, reduction = gain_reduction_trace(self.input, output, self.sample_rate)
+        at = times * self.sample_rate
+        reached = (np.arange(len(self.reduction)) + 1) * control_hop(self.sample_rate)  # the gain glides in a step
+        error = reduction - np.interp(at, reached, self.reduction)
+        found = {}
+        for number, (start, length) in self.segments.items():
+            within = error[(at >= start) & (at < start + length)]
+            within = within[~np.isnan(within)]
+            found[number] = float(np.sqrt(np.mean(within**2))) if len(within) else math.nan
+        return found
+
+
+def of_net(net: Net, heard: Mapping[str, Heard], targets: Mapping[Setting, Behaviour]) -> pd.DataFrame:
+    """All errors of a network.
+
+    Args:
+        net: in evaluation mode.
+        heard: the recordings by their id.
+        targets: the device at each setting.
+
+    Returns:
+        columns recording, segment, error (a key of `ERRORS`) and value. What is measured of a setting stands at each
+        segment of its recordings, as far as the device has it; the value is infinite where the network has none.
+    """
+    at = network_at(net)
+    rate = next(iter(heard.values())).sample_rate
+    of_setting = {(f.switch, f.peak_reduction): f for f in figures(at, targets, rate)}
+    rows: list[tuple[str, int, str, float]] = []
+    for name, recording in heard.items():
+        gains = recording.gain_errors(at(*recording.setting)(recording.input))
+        found = of_setting[recording.setting]
+        settled = {
+            "curve": found.curve_error_db,
+            "attack": distance(found.attack_ms, found.device_attack_ms),
+            "release": distance(found.release_ms, found.device_release_ms),
+        }
+        for segment, gain in gains.items():
+            rows += [(name, segment, error, value) for error, value in {"gain": gain, **settled}.items()]
+    table = pd.DataFrame(rows, columns=["recording", "segment", "error", "value"])
+    return table[~table["value"].isna()]
+
+
+def distance(time: float, of_device: float) -> float:
+    """How far a time is from the device's, whichever is longer.
+
+    >>> round(distance(20.0, 10.0), 3) == round(distance(5.0, 10.0), 3) == round(math.log(2), 3)
+    True
+    >>> distance(math.nan, 10.0), distance(10.0, math.nan)
+    (inf, nan)
+    """
+    if math.isnan(of_device):
+        return math.nan
+    return math.inf if math.isnan(time) else abs(math.log(time / of_device))
+
+
+def floor(heard: Iterable[Heard]) -> float:
+    """The mean gain error of the target itself, from the device's tube and noise: no network need do better."""
+    return float(np.nanmean([error for one in heard for error in one.gain_errors(one.target).values()]))
