@@ -9,7 +9,7 @@ import torch
 
 from models.run import Run
 from scripts.training import budget
-from tests.conftest import Entry
+from tests.conftest import RANDOM, Entry
 
 
 @pytest.mark.parametrize("batches", [3, 50, 10_000])
@@ -35,13 +35,13 @@ def test_a_run_is_as_long_as_was_chosen_once_and_repeated_by_its_numbers(
     chosen = {"max_epochs": 2, "limit_train_batches": 3}
     monkeypatch.setattr(budget, "length", lambda *_: chosen)
     runs = tmp_path / "runs" / "tiny"
-    assert train("name=a", "budget=0.01", "scheduler=cosine", "loss=rrstft").code == 0
+    assert train("name=a", "budget=0.01", "scheduler=cosine", *RANDOM).code == 0
     assert Run.read(runs / "a").status["steps"] == 6
     assert {key: Run.read(runs / "a").config["trainer"][key] for key in chosen} == chosen
     monkeypatch.setattr(budget, "measured", None)  # a second measurement would fail
-    again = train("name=a", "budget=0.01", "scheduler=cosine", "loss=rrstft")
+    again = train("name=a", "budget=0.01", "scheduler=cosine", *RANDOM)
     assert "is finished already" in again.out
     repeated = ("trainer.max_epochs=2", "trainer.limit_train_batches=3")
-    assert train("name=b", *repeated, "scheduler=cosine", "loss=rrstft").code == 0
+    assert train("name=b", *repeated, "scheduler=cosine", *RANDOM).code == 0
     a, b = (Run.read(runs / name, "last").net().state_dict() for name in "ab")
     assert all(torch.equal(a[key], b[key]) for key in a)

@@ -125,32 +125,44 @@ def change(folder: Path, **sections: dict[str, Any]) -> None:
     run_files.write_config(folder, config | {name: config[name] | values for name, values in sections.items()})
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        damage_nothing_trained,
-        damage_checkpoint,
-        damage_another_network,
-        damage_hostile_target,
-        damage_hostile_yaml,
-        damage_hostile_data,
-        damage_data_of_another_kind,
-        damage_no_file_name,
-        damage_half_a_character,
-        damage_half_a_character_in_the_network,
-        damage_aliases,
-        damage_loss_of_another_name,
-        damage_loss_that_is_no_text,
-        damage_seed,
-    ],
+DAMAGES: tuple[Callable[[Path], str], ...] = (
+    damage_nothing_trained,
+    damage_checkpoint,
+    damage_another_network,
+    damage_hostile_target,
+    damage_hostile_yaml,
+    damage_hostile_data,
+    damage_data_of_another_kind,
+    damage_no_file_name,
+    damage_half_a_character,
+    damage_half_a_character_in_the_network,
+    damage_aliases,
+    damage_loss_of_another_name,
+    damage_loss_that_is_no_text,
+    damage_seed,
 )
-def test_a_run_that_cannot_be_used_is_named_and_the_others_are_scored(
-    damage: Callable[[Path], str], evaluate: Entry, study: Path, data_root: Path
+
+
+def test_runs_that_cannot_be_used_are_named_and_the_others_are_scored(
+    evaluate: Entry, study: Path, data_root: Path
 ) -> None:
-    bad = make_run(study / "esr-seed1", data_root, 3)
-    reason = damage(bad)
-    assert reason in left_out(evaluate(f"runs={study}"), study, bad.name)
-    assert not (bad / "trap").exists()
+    reasons = {}
+    for damage in DAMAGES:
+        bad = make_run(study / damage.__name__, data_root, 3)
+        reasons[str(bad)] = damage(bad)
+    result = evaluate(f"runs={study}")
+    assert result.code == 1
+    assert "Traceback" not in result.err
+    assert names(study / "results") == ["unprocessed", "l1-seed1", "mrstft-seed1"]
+    said = info(study / "results")
+    told = {entry["run"]: entry["reason"] for entry in said["left_out"]}
+    assert told.keys() == reasons.keys()
+    for bad, reason in reasons.items():
+        assert reason in told[bad]
+        note = f"{bad} is left out: {told[bad]}"
+        assert note in said["notes"]
+        assert note in result.out
+    assert not list(study.rglob("trap"))
 
 
 def test_if_no_run_can_be_used_all_are_named(evaluate: Entry, study: Path) -> None:
@@ -164,7 +176,7 @@ def test_if_no_run_can_be_used_all_are_named(evaluate: Entry, study: Path) -> No
     assert not (study / "results").exists()
 
 
-@pytest.mark.parametrize("status", [None, "{}", "nonsense", '{"state": "running"}'])
+@pytest.mark.parametrize("status", [None, "nonsense", '{"state": "running"}'])
 def test_a_run_that_is_not_finished_is_scored_with_a_note(status: str | None, evaluate: Entry, study: Path) -> None:
     file = study / "l1-seed1" / "status.json"
     if status is None:
@@ -233,8 +245,6 @@ def test_a_folder_written_in_two_ways_is_one_data_set(
     ("changed", "named", "words"),
     [
         ({"sample_rate": 48_000}, False, ["48000 Hz", "44100 Hz"]),
-        ({"sample_rate": 48_000}, True, ["48000 Hz", "44100 Hz"]),
-        ({"channels": 2}, False, ["2 channel(s)", "1 channel(s)"]),
         ({"channels": 2}, True, ["2 channel(s)", "1 channel(s)"]),
     ],
 )

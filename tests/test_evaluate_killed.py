@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests import scored_runs
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Entry
+from tests.forked import forked, killed
 
 
 def command(folder: Path) -> list[str]:
@@ -28,14 +29,34 @@ def results(folder: Path) -> dict[str, str]:
     } | {str(file.relative_to(folder)): "" for file in files if file.parent.name != "results"}
 
 
-def check(tmp_path: Path, data_root: Path, kills: int, seed: int) -> None:
+def make(tmp_path: Path, data_root: Path) -> None:
     for study in ("whole", "parts"):
         for name, number in (("l1-seed1", 1), ("mrstft-seed1", 2)):
             scored_runs.make_run(tmp_path / study / name, data_root, number)
+
+
+def test_a_killed_evaluation_is_taken_up_again(evaluate: Entry, tmp_path: Path, data_root: Path) -> None:
+    """Killed when the first run has its scores, before there are results."""
+    make(tmp_path, data_root)
+    assert evaluate(f"runs={tmp_path / 'whole'}").code == 0
+    copy = forked(lambda: evaluate(f"runs={tmp_path / 'parts'}"))
+    end = time.monotonic() + 100
+    while not list(tmp_path.glob("parts/*/scores/*.json")):
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    killed(copy)
+    assert not (tmp_path / "parts/results/table1.md").exists()
+    assert evaluate(f"runs={tmp_path / 'parts'}").code == 0
+    assert results(tmp_path / "parts") == results(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_an_evaluation_killed_twenty_times_is_taken_up_again(tmp_path: Path, data_root: Path) -> None:
+    make(tmp_path, data_root)
     done = subprocess.run(command(tmp_path / "whole"), cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    drawn = random.Random(seed)
-    for _ in range(kills):
+    drawn = random.Random(2)
+    for _ in range(20):
         process = subprocess.Popen(command(tmp_path / "parts"), cwd=ROOT, stdout=-3, stderr=-3)
         time.sleep(drawn.uniform(2, 9))
         process.kill()
@@ -43,12 +64,3 @@ def check(tmp_path: Path, data_root: Path, kills: int, seed: int) -> None:
     done = subprocess.run(command(tmp_path / "parts"), cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert results(tmp_path / "parts") == results(tmp_path / "whole")
-
-
-def test_a_killed_evaluation_is_taken_up_again(tmp_path: Path, data_root: Path) -> None:
-    check(tmp_path, data_root, kills=1, seed=1)
-
-
-@pytest.mark.slow
-def test_an_evaluation_killed_twenty_times_is_taken_up_again(tmp_path: Path, data_root: Path) -> None:
-    check(tmp_path, data_root, kills=20, seed=2)

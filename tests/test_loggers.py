@@ -125,9 +125,3 @@ def test_tensorboard_holds_figures_audio_and_images(train: Entry, tmp_path: Path
     images = events.Images("example/figure")
     assert len(images) == 2
     assert images[0].encoded_image_string[:8] == b"\x89PNG\r\n\x1a\n"
-
-
-def test_without_a_logger_there_is_metrics_csv_alone(train: Entry, tmp_path: Path) -> None:
-    assert train("name=a").code == 0
-    names = {file.name for file in (tmp_path / "runs" / "tiny" / "a").iterdir()}
-    assert names == {"checkpoints", "config.yaml", "metrics.csv", "status.json"}

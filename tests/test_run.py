@@ -41,7 +41,7 @@ def test_status_of_a_run_without_one_is_interrupted(folder: Path) -> None:
     assert run_files.read_status(folder) == {"state": "interrupted"}
     run_files.write_status(folder, "finished", epochs=3)
     assert run_files.read_status(folder) == {"state": "finished", "epochs": 3}
-    for content in ("{", "[" * 100_000, '{"state": "done"}', '{"state": ["finished"]}'):
+    for content in ("", "{}", "[]", "{", "[" * 100_000, '{"state": 3}', '{"state": "done"}', '{"state": ["finished"]}'):
         (folder / "status.json").write_text(content)
         assert run_files.read_status(folder) == {"state": "interrupted"}
 

@@ -25,10 +25,8 @@ print("LOADED", *sorted({HEAVY} & set(sys.modules)))
 @pytest.mark.parametrize(
     ("command", "shows"),
     [
-        ("train.py --help", "mrstft"),
         ("train.py --cfg job loss=mrstft name=a", "name: a"),
         ("evaluate.py --help", "eval_length"),
-        ("evaluate.py --cfg job", "eval_length"),
         ("scripts.benchmark --help", "losses"),
         ("scripts.report --help", "results"),
         ("scripts.results --help", "results"),

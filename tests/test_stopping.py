@@ -18,9 +18,9 @@ import torch
 
 from models import run_files
 from models.callbacks import TrainingBar
-from models.run import Run
 from scripts.training.stops import requeue
-from tests.conftest import ROOT, TINY, Entry
+from tests.conftest import RANDOM, ROOT, TINY, Entry
+from tests.forked import forked, killed
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
@@ -91,9 +91,9 @@ def interruption() -> None:
 def test_what_is_stopped_within_an_epoch_ends_at_the_same_weights(
     train: Entry, runs: Path, falls_in: Any, options: list[str]
 ) -> None:
-    options = ["loss=rrstft", "trainer.max_epochs=3", *options]
+    options = [*RANDOM, "trainer.max_epochs=3", *options]
     assert train("name=whole", *options).code == 0
-    for batches in (3, 5, 2):  # of 4 an epoch: in the first one, after the first validation, and in the next one
+    for batches in (5, 2):  # of 4 an epoch: after the first validation, and in the next epoch
         falls_in(batches, interruption)
         assert train("name=parts", *options).code != 0
     falls_in(0, interruption)
@@ -103,9 +103,9 @@ def test_what_is_stopped_within_an_epoch_ends_at_the_same_weights(
 
 
 def test_an_end_within_an_epoch_is_continued_from_the_whole_one_before(train: Entry, runs: Path) -> None:
-    assert train("name=whole", "loss=rrstft", "trainer.max_epochs=9", "+trainer.max_steps=13").code == 0
+    assert train("name=whole", *RANDOM, "trainer.max_epochs=9", "+trainer.max_steps=13").code == 0
     for steps in (2, 6, 7, 13):
-        assert train("name=parts", "loss=rrstft", "trainer.max_epochs=9", f"+trainer.max_steps={steps}").code == 0
+        assert train("name=parts", *RANDOM, "trainer.max_epochs=9", f"+trainer.max_steps={steps}").code == 0
         assert run_files.read_status(runs / "parts")["steps"] == steps
         assert (runs / "parts/checkpoints/whole.ckpt").exists() == (steps > 2)
     assert same(runs / "whole", runs / "parts")
@@ -126,17 +126,14 @@ def test_early_stopping_stays_stopped(train: Entry, runs: Path) -> None:
 # Signals
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
-def test_a_signal_ends_the_step_the_run_and_the_sweep(
-    train: Entry, runs: Path, falls_in: Any, number: signal.Signals, code: int
-) -> None:
+def test_a_signal_ends_the_step_the_run_and_the_sweep(train: Entry, runs: Path, falls_in: Any) -> None:
     assert train("name=whole", "loss=esr", "trainer.max_epochs=2").code == 0
-    falls_in(5, lambda: os.kill(os.getpid(), number))  # after what looks for it, hence within the next step
+    falls_in(5, lambda: os.kill(os.getpid(), signal.SIGTERM))  # after what looks for it, hence within the next step
     result = train("-m", "loss=esr,l1", "name=${choices.loss}", "trainer.max_epochs=2")
-    assert result.code == code
+    assert result.code == 143
     assert not (runs / "l1").exists()
     status = run_files.read_status(runs / "esr")
-    assert (status["state"], status["stopped_by"], status["steps"]) == ("interrupted", number.name, 6)
+    assert (status["state"], status["stopped_by"], status["steps"]) == ("interrupted", "SIGTERM", 6)
     assert "name=esr continues it" in result.out
     assert train("-m", "loss=esr,l1", "name=${choices.loss}", "trainer.max_epochs=2").code == 0
     assert same(runs / "whole", runs / "esr")
@@ -150,9 +147,8 @@ def test_a_signal_before_the_training_ends_it_at_once(
     assert not (runs / "a" / ".lock").exists()
 
 
-@pytest.mark.parametrize("array", [False, True])
 def test_slurm_is_asked_to_queue_the_job_again(
-    train: Entry, runs: Path, falls_in: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, array: bool
+    train: Entry, runs: Path, falls_in: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scontrol = tmp_path / "bin" / "scontrol"
     scontrol.parent.mkdir()
@@ -162,21 +158,23 @@ def test_slurm_is_asked_to_queue_the_job_again(
     scontrol.chmod(0o755)
     monkeypatch.setenv("PATH", f"{scontrol.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_JOB_ID", "124")
-    if array:
-        monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "120")
-        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "4")
     falls_in(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert train("name=a").code == 143
     assert not (tmp_path / "asked").exists()  # who sends SIGTERM decides on its own
     falls_in(2, lambda: os.kill(os.getpid(), signal.SIGUSR1))
     assert train("name=a").code == 138
-    requeued = f"requeue {'120_4' if array else '124'}\n"
-    assert (tmp_path / "asked").read_text() == requeued
+    status = run_files.read_status(runs / "a")
+    assert (status["state"], status["stopped_by"]) == ("interrupted", "SIGUSR1")
+    assert (tmp_path / "asked").read_text() == "requeue 124\n"
     told.write_text("JobId=124 JobState=RUNNING PreemptTime=2026-11-27T11:29:02")  # in the partition's GraceTime
     falls_in(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
     assert train("name=a").code == 143
-    assert (tmp_path / "asked").read_text() == 2 * requeued
+    assert (tmp_path / "asked").read_text() == 2 * "requeue 124\n"
     assert train("name=a").code == 0
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "120")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "4")
+    requeue()
+    assert (tmp_path / "asked").read_text().endswith("requeue 120_4\n")
 
 
 def test_a_failing_requeue_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -213,20 +211,37 @@ def killed_until_finished(folder: Path, root: Path, kills: int, seed: int) -> No
     assert done.returncode == 0, done.stderr
 
 
-def check_kills(tmp_path: Path, root: Path, kills: int, seed: int) -> None:
-    whole = subprocess.run(command(tmp_path / "whole", root), cwd=ROOT, capture_output=True, text=True, check=False)
-    assert whole.returncode == 0, whole.stderr
-    killed_until_finished(tmp_path / "parts", root, kills, seed)
-    assert same(tmp_path / "whole", tmp_path / "parts")
+def test_a_killed_training_is_continued(train: Entry, runs: Path) -> None:
+    """Killed when it has begun, and after two epochs of six."""
+    options = (*RANDOM, "trainer.max_epochs=6", "scheduler=cosine")
+    assert train("name=whole", *options).code == 0
+    parts = runs / "parts"
+    for moment in (
+        lambda: run_files.read_status(parts)["state"] == "running",
+        lambda: (parts / "metrics.csv").exists() and (parts / "metrics.csv").read_text().count("\n") > 2,
+    ):
+        copy = forked(lambda: train("name=parts", *options))
+        wait_for(moment)
+        assert killed(copy) == signal.SIGKILL
+    assert train("name=parts", *options).code == 0
+    assert same(runs / "whole", runs / "parts")
 
 
-def test_a_killed_training_is_continued(tmp_path: Path, tiny_root: Path) -> None:
-    check_kills(tmp_path, tiny_root, kills=2, seed=1)
+def wait_for(condition: Any, seconds: float = 100) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.002)
 
 
 @pytest.mark.slow
 def test_a_training_killed_twenty_times_is_continued(tmp_path: Path, tiny_root: Path) -> None:
-    check_kills(tmp_path, tiny_root, kills=20, seed=2)
+    whole = subprocess.run(
+        command(tmp_path / "whole", tiny_root), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert whole.returncode == 0, whole.stderr
+    killed_until_finished(tmp_path / "parts", tiny_root, kills=20, seed=2)
+    assert same(tmp_path / "whole", tmp_path / "parts")
 
 
 @pytest.mark.parametrize("file", ["best", "last"])
@@ -235,22 +250,18 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_old_one(
 ) -> None:
     """A half of it is written when the process dies, so that nothing is cleaned up."""
     assert train("name=whole", "trainer.max_epochs=3").code == 0
-    program = """
-import os, runpy, sys, torch
-save, which = torch.save, sys.argv[1]
-def half(content, path):
-    save(content, path)
-    if which in str(path) and content["epoch"] == 1:
-        os.truncate(path, os.path.getsize(path) // 2)
-        os.kill(os.getpid(), 9)
-torch.save = half
-sys.argv[:2] = ["train.py"]
-runpy.run_path("train.py", run_name="__main__")
-"""
-    root = Run.read(runs / "whole").config["data"]["root"]
-    options = [*TINY, f"data.root={root}", f"hydra.run.dir={runs / 'parts'}", "trainer.max_epochs=3", "name=parts"]
-    died = subprocess.run([sys.executable, "-c", program, file, *options], cwd=ROOT, capture_output=True, check=False)
-    assert died.returncode == -9
+    save = torch.save
+
+    def half(content: dict[str, Any], path: Path) -> None:
+        save(content, path)
+        if file in str(path) and content["epoch"] == 1:
+            os.truncate(path, os.path.getsize(path) // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", half)
+        copy = forked(lambda: train("name=parts", "trainer.max_epochs=3"))
+    assert os.WTERMSIG(os.waitpid(copy, 0)[1]) == signal.SIGKILL
     assert any(name.name.startswith(f".{file}.ckpt.") for name in (runs / "parts/checkpoints").iterdir())
     assert train("name=parts", "trainer.max_epochs=3").code == 0
     assert same(runs / "whole", runs / "parts")
