@@ -107,19 +107,18 @@ def with_sample(signal: Tensor, sample: int, value: float) -> Tensor:
 
 
 @every_loss
-@pytest.mark.parametrize("case", ["noise", "both silent", "both 1e4"])
-def test_a_nan_gives_nan(call: str, case: str) -> None:
+def test_a_nan_gives_nan(call: str) -> None:
     loss = build(call)
-    input, target = PAIRS[case]
-    for sample in (0, 150, T - 1):
-        assert loss(with_sample(input, sample, math.nan), target.float()).isnan()
-        assert loss(input.float(), with_sample(target, sample, math.nan)).isnan()
+    for case, sample in (("noise", 0), ("both silent", 150), ("both 1e4", T - 1), ("both silent", T - 1)):
+        input, target = PAIRS[case]
+        assert loss(with_sample(input, sample, math.nan), target.float()).isnan(), case
+        assert loss(input.float(), with_sample(target, sample, math.nan)).isnan(), case
 
 
 @every_loss
-@pytest.mark.parametrize("value", [math.inf, -math.inf])
-def test_an_infinity_is_never_scored_as_a_number(call: str, value: float) -> None:
+def test_an_infinity_is_never_scored_as_a_number(call: str) -> None:
     loss = build(call)
-    for input, target in (PAIRS["noise"], PAIRS["both silent"]):
-        assert not loss(with_sample(input, 150, value), target.float()).isfinite()
-        assert not loss(input.float(), with_sample(target, 150, value)).isfinite()
+    for case, value in (("noise", math.inf), ("both silent", math.inf), ("both silent", -math.inf)):
+        input, target = PAIRS[case]
+        assert not loss(with_sample(input, 150, value), target.float()).isfinite(), case
+        assert not loss(input.float(), with_sample(target, 150, value)).isfinite(), case

@@ -47,13 +47,13 @@ weighted_sums = pytest.mark.parametrize(("call", "weights"), TERMS.items())
 
 
 @every_loss
-@pytest.mark.parametrize("case", ["noise", "silent input", "silent target", "both silent", "both 1e4"])
-def test_a_report_holds_the_loss_and_finite_terms(call: str, case: str) -> None:
+def test_a_report_holds_the_loss_and_finite_terms(call: str) -> None:
     loss = build(call)
-    input, target = (signal.float() for signal in PAIRS[case])
-    report = loss.report(input, target)
-    assert report["loss"] == loss(input, target)
-    assert finite(*report.values())
+    for case in ("noise", "silent input", "silent target", "both silent", "both 1e4"):
+        input, target = (signal.float() for signal in PAIRS[case])
+        report = loss.report(input, target)
+        assert report["loss"] == loss(input, target), case
+        assert finite(*report.values()), case
 
 
 @weighted_sums
