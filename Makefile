@@ -22,12 +22,12 @@ study: .venv/.installed
 gpu: .venv/.installed
 	$(RUN) -m scripts.gpu_study --minutes $(or $(MINUTES),9) --out $(or $(OUT),runs/gpu)
 
-# Two processes, a file of tests at a time: its fixtures are made once, and each test computes with one thread.
+# Two processes, of which the one that has finished takes over half of what the other has left; a thread each.
 test: lint
-	$(RUN) -m pytest -n 2 --dist loadfile
+	$(RUN) -m pytest -n 2 --dist worksteal
 
 test-all: lint
-	$(RUN) -m pytest -n 2 --dist loadfile -m ''
+	$(RUN) -m pytest -n 2 --dist worksteal -m ''
 
 # The library by itself, for which torch, SciPy, NumPy, pytest and hypothesis are enough: with RUN=python in any environment.
 LIBRARY := filterbank gradients losses_freq losses_perceptual losses_time presets properties public_surface \

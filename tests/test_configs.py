@@ -23,7 +23,7 @@ from models.build import build_net
 from models.net import Net
 from models.product import ProductTCN
 from models.system import System
-from tests.conftest import ROOT, Entry
+from tests.conftest import FAST_YAML, ROOT, Entry
 
 assert train.main  # the import above is used
 
@@ -42,7 +42,8 @@ def names(group: str) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def _forget_hydra() -> Iterator[None]:
+def _forget_hydra(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("omegaconf._utils.yaml", FAST_YAML)
     yield
     HydraConfig.instance().cfg = None
 
@@ -89,7 +90,7 @@ def test_every_experiment_composes(experiment: str) -> None:
     assert cfg.study == experiment
     net = instantiate(cfg.model)
     assert net.receptive_field < cfg.data.segment_length
-    if experiment != "smoke":
+    if experiment not in ("smoke", "tune"):
         assert cfg.hydra.mode.name == "MULTIRUN"
         assert cfg.hydra.sweeper.params.loss.split(",") == PAPER_LOSSES
 
@@ -131,32 +132,30 @@ def test_jobs_of_a_sweep_over_models_have_folders_of_their_own() -> None:
     assert len({composed(f"model={model}").name for model in names("model")}) == len(names("model"))
 
 
-# Every file of every group
+# Every file of every group. None refers to another group but by values that all its files have: each is tried once.
 
 
-@pytest.mark.parametrize("model", names("model"))
 @pytest.mark.parametrize("trainer", names("trainer"))
-@pytest.mark.parametrize("logger", names("logger"))
-def test_combinations_compose(model: str, trainer: str, logger: str) -> None:
-    cfg = composed(f"model={model}", f"trainer={trainer}", f"logger={logger}")
-    assert plain(cfg.model)["_target_"].startswith("models.")
+def test_every_trainer_composes(trainer: str) -> None:
+    cfg = composed(f"trainer={trainer}")
     assert plain(cfg.trainer)["_target_"] == "pytorch_lightning.Trainer"
-    plain(cfg.logger)
+    assert set(cfg.trainer) >= {"max_epochs", "precision", "accumulate_grad_batches"}
 
 
-@pytest.mark.parametrize("loss", names("loss"))
 @pytest.mark.parametrize("data", names("data"))
-def test_every_loss_composes_with_every_data_set(loss: str, data: str, tmp_path: Path) -> None:
-    cfg = composed(f"loss={loss}", f"data={data}", f"data.root={tmp_path}")
-    assert (cfg.choices.loss, cfg.choices.data) == (loss, data)
-    plain(cfg.loss)
-    plain(cfg.data)
-    assert cfg.name == f"{loss}-seed42-{data}"
+def test_every_data_set_composes(data: str, tmp_path: Path) -> None:
+    cfg = composed(f"data={data}", f"data.root={tmp_path}", "loss=mel")
+    assert (cfg.choices.data, cfg.name) == (data, f"mel-seed42-{data}")
+    assert plain(cfg.data)["root"] == str(tmp_path)
+    assert cfg.loss.sample_rate == cfg.data.sample_rate
 
 
 @pytest.mark.parametrize("loss", names("loss"))
 def test_every_loss_trains_a_network(loss: str) -> None:
     cfg = composed(f"loss={loss}", "model=tcn_small", "model.blocks=2", "model.kernel_size=3", "data.channels=2")
+    assert cfg.choices.loss == loss
+    assert cfg.name.startswith(f"{loss}-seed42")
+    plain(cfg.loss)
     torch.manual_seed(0)
     net = instantiate(cfg.model)
     criterion = instantiate(cfg.loss)

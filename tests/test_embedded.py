@@ -67,8 +67,10 @@ def test_no_audio_occurs_twice(tiny):
     for i, a in enumerate(inputs):
         blocks = {a[k : k + 16].tobytes() for k in range(0, len(a) - 16, 1024) if np.abs(a[k : k + 16]).max() > 1e-4}
         assert blocks
+        firsts = {np.frombuffer(block, np.float32)[0] for block in blocks}
         for b in inputs[i + 1 :]:
-            assert not blocks & {b[k : k + 16].tobytes() for k in range(len(b) - 16)}
+            begun = np.flatnonzero(np.isin(b[:-16], list(firsts)))
+            assert not blocks & {b[k : k + 16].tobytes() for k in begun}
 
 
 def test_reused_while_the_options_are_the_same(tiny, monkeypatch):
