@@ -51,7 +51,7 @@ ROOMS: dict[str, set[str]] = {
     "scripts.measure": {"models", "data"},
     "scripts.report": {"models", "data", "scripts.extras", "scripts.results", "scripts.measure"},
     "scripts.export": {"models", "data", "scripts.extras", "scripts.results"},
-    "scripts.scoring": {*BASE, "scripts.extras", "scripts.results", "scripts.report"},
+    "scripts.scoring": {*BASE, "scripts.extras", "scripts.results", "scripts.report", "scripts.training"},
     "scripts.benchmark": {*BASE, "scripts.extras", "scripts.scoring", "scripts.export"},
     "scripts.render": {"models", "data"},
     "scripts.make_dataset": {"data"},

@@ -20,11 +20,11 @@ from models.run import find_runs
 from scripts import extras
 from scripts.results import formats, scores, screen
 from scripts.results.scores import UNPROCESSED
-from scripts.scoring import candidates, held_out, write
+from scripts.scoring import candidates, held_out, share, write
 from scripts.scoring.cache import Scored
 from scripts.scoring.candidates import Candidate
 from scripts.scoring.held_out import HeldOut
-from scripts.scoring.scorer import FAULTS, Job, Scorer, complete
+from scripts.scoring.scorer import FAULTS, Job, Scorer
 from scripts.scoring.write import Results, ScoredRun
 
 log = logging.getLogger(__name__)
@@ -52,6 +52,8 @@ def evaluate(cfg: DictConfig) -> bool:
     left_out = LeftOut()
     found, split = find(cfg, folders, left_out)
     results = score(cfg, found, split, out, left_out)
+    if results is None:
+        return not left_out
     write.scores(out, results)
     write.evaluation(out, results, split, cfg.eval_length, cfg.checkpoint, left_out)
     evaluation = scores.read(out)
@@ -84,8 +86,11 @@ def find(cfg: DictConfig, folders: list[Path], left_out: LeftOut) -> tuple[list[
     return found, split
 
 
-def score(cfg: DictConfig, found: list[Candidate], split: HeldOut, out: Path, left_out: LeftOut) -> Results:
-    """The scores of the runs and of the unprocessed input, those that are known and those that are new."""
+def score(cfg: DictConfig, found: list[Candidate], split: HeldOut, out: Path, left_out: LeftOut) -> Results | None:
+    """The scores of the runs and of the unprocessed input, those that are known and those that are new.
+
+    None if another process collects them.
+    """
     scorer = Scorer(cfg.conventions, split, cfg.eval_length, cfg.device)
     code = Path(getfile(Unprocessed))
     jobs = [scorer.job(UNPROCESSED, out / "scores", UNPROCESSED, "", code, Unprocessed)]
@@ -97,7 +102,11 @@ def score(cfg: DictConfig, found: list[Candidate], split: HeldOut, out: Path, le
         except FAULTS as error:
             left_out.leave_out(c.folder, error)
     left_out.require(loadable)
-    outcomes = complete(scorer, jobs)
+    collects = share.collects(cfg.score_only)
+    outcomes = share.complete(scorer, jobs, cfg.workers, score_only=not collects)
+    if not collects:
+        log.info("Scored: %d of %d.", len(outcomes), len(jobs))
+        return None
     unprocessed = outcomes[UNPROCESSED]
     if isinstance(unprocessed, Exception):  # not a run's fault, but that of the data or a metric
         raise ValueError(f"the unprocessed input cannot be scored: {unprocessed}")

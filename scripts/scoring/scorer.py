@@ -87,9 +87,13 @@ class Scorer:
         data = re.sub(r"[^A-Za-z0-9._]+", "-", Path(self.split.source.root).name)
         file = folder / f"{checkpoint}-{data}.json"
         subject = digest(weights, depends.of_network(code), *self._subject)
-        known = cache.load(file, subject, self.keys, self.places)
-        missing = tuple(name for name in self.metrics if name not in known.scores)
-        return Job(label, file, subject, known, missing, load() if missing else None)
+        job = self.look_up(Job(label, file, subject, Scored(), (), None))
+        return replace(job, net=load()) if job.missing else job
+
+    def look_up(self, job: Job) -> Job:
+        """A job with what is known of its network by now, also from other processes."""
+        known = cache.load(job.file, job.subject, self.keys, self.places)
+        return replace(job, known=known, missing=tuple(name for name in self.metrics if name not in known.scores))
 
     def score(self, jobs: list[Job]) -> list[Scored]:
         """Scores the networks of jobs at once, so that what the metrics make of the target is made once for all.

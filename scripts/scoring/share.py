@@ -1,0 +1,108 @@
+"""Several processes, also on several machines, that score the runs of one evaluation: each takes what nobody has taken.
+
+What is taken is locked by a file beside its scores, and what is scored is read from there by the others. One process
+collects. What a process had taken that has died is taken by the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+
+from scripts.scoring import scorer
+from scripts.scoring.cache import Scored
+from scripts.scoring.scorer import LARGEST_BATCH, Job, Scorer
+from scripts.training import run_lock
+from scripts.training.run_lock import RunLock
+
+ROOT = Path(__file__).parents[2]
+POLL_SECONDS = 1.0  # between looks for what others have scored
+
+Outcomes = dict[str, Scored | Exception]
+
+
+def complete(of: Scorer, jobs: list[Job], workers: int, score_only: bool) -> Outcomes:
+    """As `scorer.complete`, beside other processes that score the same jobs.
+
+    Args:
+        of: what to score with.
+        jobs: to be scored.
+        workers: processes of this machine; those beside this one are started here. Tasks of srun are others already.
+        score_only: end when nothing is left to take, also while others still score.
+    """
+    tasks = int(os.environ.get("SLURM_NTASKS", "1"))
+    if workers == tasks == 1 and not score_only:
+        return scorer.complete(of, jobs)
+    outcomes: Outcomes = {job.label: job.known for job in jobs if not job.missing}
+    waiting = [job for job in jobs if job.missing]
+    with helpers(workers - 1 if waiting else 0):
+        while waiting:
+            # Several at a time, as that is cheaper; but such a part of them that all have something to do.
+            size = min(max(len(waiting) // (2 * max(workers, tasks)), 1), LARGEST_BATCH)
+            done = _some(of, waiting, size)
+            outcomes |= done
+            waiting = [job for job in waiting if job.label not in outcomes]
+            if waiting and not done:
+                if score_only:
+                    break
+                time.sleep(POLL_SECONDS)
+    return outcomes
+
+
+def collects(score_only: bool) -> bool:
+    """Whether this process writes the results: of the tasks that srun starts, the first."""
+    return not score_only and os.environ.get("SLURM_PROCID", "0") == "0"
+
+
+def _some(of: Scorer, waiting: Sequence[Job], size: int) -> Outcomes:
+    """Scores the first jobs, so many, that nobody has taken."""
+    for start in range(0, len(waiting), size):
+        part = waiting[start : start + size]
+        with taken([job.file.parent for job in part]) as folders:
+            mine = [of.look_up(job) for job in part if job.file.parent in folders]
+            if mine:
+                return scorer.complete(of, mine)
+    return {}
+
+
+@contextmanager
+def taken(folders: Sequence[Path]) -> Iterator[list[Path]]:
+    """Those of the folders of scores that no other process has taken, for as long as the context lasts."""
+    with ExitStack() as stack:
+        mine = []
+        for folder in folders:
+            if run_lock.holder(folder) is not None:
+                continue
+            try:
+                stack.enter_context(RunLock(folder))
+            except ValueError:  # just now taken by another
+                continue
+            except OSError:  # a folder that cannot be written: its scores are not kept, and nobody can share them
+                pass
+            mine.append(folder)
+        yield mine
+
+
+@contextmanager
+def helpers(count: int) -> Iterator[None]:
+    """Processes of this machine that score the same, and share the cores with this one."""
+    overrides = HydraConfig.get().overrides.task if count > 0 else []
+    command = [sys.executable, str(ROOT / "evaluate.py"), *overrides, "workers=1", "score_only=true"]
+    threads = str(max(1, len(os.sched_getaffinity(0)) // (count + 1)))
+    environment = os.environ | {"OMP_NUM_THREADS": threads}
+    quiet = subprocess.DEVNULL  # what is wrong with a run is told once, by this process
+    started = [subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.wait()
