@@ -114,6 +114,8 @@ class System(pl.LightningModule):
 
     def validation_step(self, batch: Any, index: int) -> None:
         values, samples = self.validation_values(batch)
+        if self._is_repeated(index):
+            samples = 0
         for name, value in values.items():
             self.log(f"val/{name}", value, batch_size=samples, sync_dist=True)
 
@@ -124,6 +126,13 @@ class System(pl.LightningModule):
         with torch.no_grad(), torch.autocast(output.device.type, enabled=False):
             values = {name: metric(output, target) for name, metric in self.metrics.items()}
         return values, output.shape[0] * output.shape[-1]
+
+    def _is_repeated(self, index: int) -> bool:
+        """Whether a batch of validation was given once more, so that all devices make the same number of steps."""
+        if self.trainer.world_size == 1:
+            return False
+        loader: Any = self.trainer.val_dataloaders
+        return bool(index * self.trainer.world_size + self.global_rank >= len(loader.sampler.dataset))
 
     def on_validation_epoch_end(self) -> None:
         values = {name: float(self.trainer.callback_metrics[f"val/{name}"]) for name in self.metrics}

@@ -151,8 +151,8 @@ def main() -> None:
         jobs = [[*job, *devices(of.sbatch)] for job in jobs_of(overrides)]
         folders = folders_of(jobs)
         study = folders[0].parent
-        # Said once, so that a job which starts tomorrow has the study of today.
-        jobs = [[*job, f"study={study.name}"] for job in jobs]
+        if not any(override.startswith("study=") for override in overrides):
+            jobs = [[*job, f"study={study.name}"] for job in jobs]  # that of today also for what starts tomorrow
         text = script(jobs, of, study)
         if chosen.dry_run:
             print(text, end="")

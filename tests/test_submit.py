@@ -75,7 +75,7 @@ def test_the_time_is_as_it_is_written(printed: Submit, tmp_path: Path) -> None:
 
 def test_a_study_is_named_when_it_is_submitted(printed: Submit) -> None:
     text = printed("--dry-run", "loss=l1,esr")
-    (study,) = {line.split()[-2] for line in text.splitlines() if "set --" in line}
+    (study,) = {line.split()[-2] for line in text.splitlines() if "set --" in line}  # added to what is asked
     assert f"--output=runs/{study.removeprefix('study=')}/slurm/" in text
 
 

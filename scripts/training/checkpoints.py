@@ -10,6 +10,8 @@ a function of the seed and the epoch, or in the checkpoint.
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import shutil
 from pathlib import Path
@@ -25,6 +27,7 @@ from models import checksums
 from models.atomic import replacing
 from models.system import SCORE, is_whole_epoch
 
+FULL = 2**20  # bytes left on a disk that is full
 STATE = "Checkpoints"  # key of the callback's state in a checkpoint
 
 
@@ -38,7 +41,12 @@ class WholeFiles(TorchCheckpointIO):
         file = Path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(file) as partial:
-            torch.save(checkpoint, partial)
+            try:
+                torch.save(checkpoint, partial)
+            except RuntimeError as error:  # torch does not tell why it cannot write
+                if shutil.disk_usage(file.parent).free > FULL:
+                    raise
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file)) from error
 
 
 class Checkpoints(Checkpoint):
