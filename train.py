@@ -26,7 +26,9 @@ def main(cfg: DictConfig) -> float | None:
 
     try:
         return train(cfg, Path(HydraConfig.get().runtime.output_dir))
-    except (ValueError, OSError, FloatingPointError, MissingMandatoryValue) as error:
+    except MissingMandatoryValue as error:
+        raise CompactHydraException(f"Error: {error.full_key} has no default, pass {error.full_key}=…") from None
+    except (ValueError, OSError, FloatingPointError) as error:
         # What a user can mend gets its message alone. Hydra shows a traceback with HYDRA_FULL_ERROR=1.
         raise CompactHydraException(f"Error: {error}") from error
 

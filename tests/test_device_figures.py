@@ -114,7 +114,7 @@ def study(tmp_path_factory: pytest.TempPathFactory, tiny_root: Path) -> Path:
 def test_the_command_prints_each_setting_and_the_medians(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     __main__.main(["--run", str(study / "l1-seed1")])
     first, *settings, last, knob, of_device = capsys.readouterr().out.splitlines()
-    assert first == str(study / "l1-seed1")
+    assert first == f"{study / 'l1-seed1'}: network / device; curve: largest error of the static curve"
     found, _ = settings_of(Run.read(study / "l1-seed1").source)
     assert [line.split()[:2] for line in settings] == [
         ["Limit" if switch else "Compress", f"{peak_reduction:g}"] for switch, peak_reduction in found

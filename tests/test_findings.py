@@ -115,18 +115,22 @@ def finding(own_wins: bool | None, significant: bool) -> Finding:
         ([finding(None, True)], ""),
         (
             [finding(True, True), finding(True, False), finding(False, True), finding(None, False)],
-            "In 2 of 3 columns training on the metric itself minimises it; in 1 of these 2 the next best loss is "
-            "significantly worse. In 1 of the other 1 the winner is significantly better than the metric's own loss.",
+            "In 2 of 3 columns training on the metric itself minimises it, significantly in 1 of these. In the other "
+            "another loss is better, significantly.",
         ),
         (
             [finding(True, False)],
-            "In 1 of 1 columns training on the metric itself minimises it, in none of them significantly better than "
-            "the next best loss.",
+            "In 1 of 1 columns training on the metric itself minimises it, not significantly.",
         ),
         (
-            [finding(False, False)],
-            "In 0 of 1 columns training on the metric itself minimises it. In none of the other 1 the winner is "
-            "significantly better than the metric's own loss.",
+            [finding(True, True), *[finding(False, True)] * 5],
+            "In 1 of 6 columns training on the metric itself minimises it, significantly. In the other 5 another loss "
+            "is better, each time significantly.",
+        ),
+        (
+            [finding(False, False)] * 2,
+            "In 0 of 2 columns training on the metric itself minimises it. In all of them another loss is better, "
+            "significantly in none of these.",
         ),
     ],
 )

@@ -32,7 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             new = [setting for setting in settings if (setting, rate) not in targets]
             targets |= {(setting, rate): of for setting, of in la2a_behaviour(new, rate).items()}
             found = figures(network_at(net), {setting: targets[setting, rate] for setting in settings}, rate)
-            print(folder, *lines(found), f"median over {len(found)} settings: {medians(found)}", sep="\n")
+            print(
+                f"{folder}: network / device; curve: largest error of the static curve",
+                *lines(found),
+                f"median over {len(found)} settings: {medians(found)}",
+                sep="\n",
+            )
             for name, device in (("network", moved_network(net, COMPRESS)), ("LA-2A", moved_la2a(rate, COMPRESS))):
                 print(f"knob of the {name}: {sweep_of(device, rate)}", flush=True)
     except (ValueError, OSError) as error:

@@ -19,7 +19,7 @@ from scripts.report.colours import INPUT, TARGET, Look
 from scripts.report.devices import Driven, Recorded
 
 Line = tuple[NDArray[np.float64], NDArray[np.float64]]
-CUT = f"What is more than {BEYOND_DB:g} dB off, or beyond the device's range, is drawn at {BEYOND_DB:g} dB."
+CUT = f"Errors of more than {BEYOND_DB:g} dB, or beyond the device's range, are drawn at {BEYOND_DB:g} dB."
 COHERENT = 0.5  # below it a response estimated from recordings says little
 
 
@@ -52,7 +52,7 @@ def driven(found: Driven, looks: Mapping[str, Look]) -> Section:
               logarithmic=True),
     ]  # fmt: skip
     text = (
-        "Each model and the LA-2A model that made the data set, with the same test signals, each from rest. "
+        "Each model, and the LA-2A model that made the data set, measured with the same test signals, from rest. "
         f"The lower panels show the model minus the device. {CUT} A new setting is one that was never trained on."
     )
     return Section("devices", "As a device under test", text, figures)

@@ -93,11 +93,11 @@ def sheet(compared: Compared) -> Sheet | None:
     ).format(heads, Markup("\n").join(rows))
     low, high = KNOB
     caption = (
-        f"Medians over all {compared.settings} settings of the test: the largest error of the static curve from −40 to "
-        "0 dBFS; attack and release, as multiples of the device's. In brackets at how many settings the model has one, "
-        "where the device has one at more. Knob: peak reduction goes over a steady tone from "
-        f"{low:g} to {high:g} and back, 1 s each way, in Compress, set anew every 64 samples; zipper noise is what is "
-        "beside the tone, its modulation and its harmonics, the step is the largest within a millisecond. "
+        f"Medians over all {compared.settings} test settings: the largest error of the static curve, −40 to 0 dBFS, "
+        "and attack and release as multiples of the device's. Brackets say at how many settings a model has one, "
+        "if the device has one at more. Knob: over a steady tone in Compress, peak reduction goes from "
+        f"{low:g} to {high:g} and back, 1 s each way, set anew every 64 samples. Zipper noise is what appears "
+        "beside the tone, its modulation and its harmonics; the step is the largest within a millisecond. "
         "All numbers are in devices.csv and knob.csv."
     )
     if compared.limited:

@@ -28,10 +28,10 @@ def section(passages: Sequence[Passage], looks: Mapping[str, Look]) -> Section |
         "The passages can be heard in the player."
     )
     if any(passage.reduction_db is not None for passage in passages):
-        text += " Thin, in the colour of the text: the device's own gain reduction."
+        text += " The thin line in the colour of the text is the device's own gain reduction."
     if any(passage.gains_db for passage in passages):
-        text += " Dotted: the gain that a model multiplies its input with, for models that do; below, minus the "
-        text += "device's own gain reduction, or the target's where that is not known."
+        text += " Dotted lines show the gain by which a model multiplies its input, for models that do; below, minus "
+        text += "the device's own gain reduction, or the target's where that is not known."
     return Section("traces", "Gain reduction", text, figures)
 
 

@@ -65,20 +65,19 @@ def overall(findings: Sequence[Finding]) -> str:
     won = [finding for finding in asked if finding.own_wins]
     lost = [finding for finding in asked if not finding.own_wins]
     text = f"In {len(won)} of {len(asked)} columns training on the metric itself minimises it"
-    if won:
-        held = sum(finding.significant for finding in won)
-        text += (
-            f"; in {held} of these {len(won)} the next best loss is significantly worse"
-            if held
-            else (", in none of them significantly better than the next best loss")
-        )
+    text += f", {_significantly(won)}." if won else "."
     if lost:
-        held = sum(finding.significant for finding in lost)
-        text += (
-            f". In {held or 'none'} of the other {len(lost)} the winner is significantly better than the metric's own"
-        )
-        text += " loss"
-    return text + "."
+        which = f"the other{f' {len(lost)}' if len(lost) > 1 else ''}" if won else "all of them" if lost[1:] else "it"
+        text += f" In {which} another loss is better, {_significantly(lost)}."
+    return text
+
+
+def _significantly(found: Sequence[Finding]) -> str:
+    """In how many of some columns the difference is significant."""
+    held = sum(finding.significant for finding in found)
+    if len(found) == 1:
+        return "significantly" if held else "not significantly"
+    return "each time significantly" if held == len(found) else f"significantly in {held or 'none'} of these"
 
 
 def _finding(of: Table, name: str) -> Finding:

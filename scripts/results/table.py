@@ -29,7 +29,7 @@ CONVENTIONS = {
     "with spectral convergence per block, and a silent target taken as −90 dBFS by ESR and DC.",
     "paper2020": "As the paper's numbers were computed: ratios over groups of 128 blocks, STFT 1024/120/600; RR: one "
     "draw of three resolutions for each group, hops a share of the window (in 2020: of the FFT size).",
-    "further": "What else one asks of an emulated device, each metric per block, then the mean.",
+    "further": "Further measures of an emulated device, each metric per block, then the mean.",
 }
 # Where the footnotes apply in the paper's table, by row and column; the whole row without a column.
 MARKS = {("RR", "Logcosh"): "¹", ("ESR", ""): "² ³", ("Logcosh", ""): "²"}
