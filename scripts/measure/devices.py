@@ -64,14 +64,18 @@ def network_device(net: Net, controls: Sequence[float]) -> Device:
         ValueError: for a network in training mode, or controls of another number than it has.
     """
     stream = Stream(net, controls)
-    where = next(net.parameters(), torch.empty(0)).device
+    return lambda x: _through(stream, net, x)
 
-    def device(x: Array) -> Array:
-        stream.reset()
-        signal = torch.from_numpy(x).float().to(where).expand(1, net.in_channels, -1)
-        return torch.cat([stream.feed(signal), stream.flush()], dim=-1)[0, 0].cpu().double().numpy()
 
-    return device
+def _through(stream: Stream, net: Net, x: Array) -> Array:
+    """A signal through a network, from silence on."""
+    stream.reset()
+    signal = torch.from_numpy(x.astype(np.float32)).to(_where(net)).expand(1, net.in_channels, -1)
+    return torch.cat([stream.feed(signal), stream.flush()], dim=-1)[0, 0].cpu().double().numpy()
+
+
+def _where(net: Net) -> torch.device:
+    return next(net.parameters(), torch.empty(0)).device
 
 
 def moved_network(net: Net, switch: int) -> Moved:
@@ -80,11 +84,10 @@ def moved_network(net: Net, switch: int) -> Moved:
     Arguments and errors as of `network_device`.
     """
     stream = Stream(net, (switch, 0.0))
-    where = next(net.parameters(), torch.empty(0)).device
 
     def device(x: Array, knob: Array) -> Array:
         stream.reset()
-        signal = torch.from_numpy(x).float().to(where).expand(1, net.in_channels, -1)
+        signal = torch.from_numpy(x.astype(np.float32)).to(_where(net)).expand(1, net.in_channels, -1)
         starts = np.flatnonzero(np.diff(knob, prepend=np.nan)).tolist()
         parts = []
         for start, stop in pairwise([*starts, len(x)]):
@@ -96,8 +99,21 @@ def moved_network(net: Net, switch: int) -> Moved:
 
 
 def network_at(net: Net) -> Callable[[int, float], Device]:
-    """A network trained on the LA-2A, for a switch and a peak reduction (0 … 100)."""
-    return lambda switch, peak_reduction: network_device(net, (switch, peak_reduction / 100))
+    """A network trained on the LA-2A, for a switch and a peak reduction (0 … 100).
+
+    The devices are one stream, which costs more to make than a second of sound: they work one after the other.
+    """
+    stream = Stream(net, (0, 0.0))
+
+    def at(switch: int, peak_reduction: float) -> Device:
+        def device(x: Array) -> Array:
+            stream.reset()
+            stream.controls = (switch, peak_reduction / 100)
+            return _through(stream, net, x)
+
+        return device
+
+    return at
 
 
 def la2a_at(sample_rate: int, seed: int | None = 0) -> Callable[[int, float], Device]:

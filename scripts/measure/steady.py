@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -82,8 +83,7 @@ def harmonics(
     samples = round(timing.window * sample_rate)
     cycles = _cycles(frequency, samples, sample_rate)
     step, first = round(timing.step * sample_rate), round(timing.settle * sample_rate)
-    envelope = level_steps(levels_db, [step] * len(levels_db), sample_rate)
-    y = run(device, envelope * np.sin(2 * np.pi * cycles / samples * np.arange(len(envelope))))
+    y = run(device, _stepped_sine(tuple(levels_db), step, cycles, samples, sample_rate))
     windows = y.reshape(len(levels_db), step)[:, first : first + samples]
     bins = cycles * np.arange(1, HARMONICS + 1)
     present = 2 * bins < samples
@@ -156,6 +156,22 @@ def frequency_response(
     Returns:
         Frequencies in Hz and magnitudes in dB.
     """
+    bins, spectrum, x = _multitone(sample_rate, level_db, seed, timing)
+    first = round(timing.settle * sample_rate)
+    y = run(device, x)[first : first + sample_rate]
+    return bins.astype(np.float64), decibels(np.abs(np.fft.rfft(y)[bins] / spectrum[bins]))
+
+
+@lru_cache(maxsize=4)
+def _stepped_sine(levels_db: tuple[float, ...], step: int, cycles: int, samples: int, sample_rate: int) -> Array:
+    """A sine of so many cycles in so many samples that stays at each level for `step`; the same for every device."""
+    envelope = level_steps(levels_db, [step] * len(levels_db), sample_rate)
+    return fixed(envelope * np.sin(2 * np.pi * cycles / samples * np.arange(len(envelope))))
+
+
+@lru_cache(maxsize=4)
+def _multitone(sample_rate: int, level_db: float, seed: int, timing: Timing) -> tuple[Array, Array, Array]:
+    """The sines of `frequency_response`: their frequencies in Hz, spectrum, and signal."""
     decades = math.log10(min(20_000.0, 0.46 * sample_rate) / 20)
     centres = 20 * 10 ** (np.arange(math.floor(20 * decades + 1e-9) + 1) / 20)
     bins = np.unique(2 * np.round((centres - 1) / 2).astype(int) + 1)
@@ -163,11 +179,16 @@ def frequency_response(
     spectrum = np.zeros(sample_rate // 2 + 1, dtype=complex)
     spectrum[bins] = phases * 10 ** (level_db / 20) / math.sqrt(len(bins)) * sample_rate / 2
     first, after = round(timing.settle * sample_rate), round(timing.guard * sample_rate)
-    x = np.pad(np.fft.irfft(spectrum, sample_rate), (first, after), mode="wrap")
-    y = run(device, x)[first : first + sample_rate]
-    return bins.astype(np.float64), decibels(np.abs(np.fft.rfft(y)[bins] / spectrum[bins]))
+    return fixed(bins), fixed(spectrum), fixed(np.pad(np.fft.irfft(spectrum, sample_rate), (first, after), mode="wrap"))
 
 
+def fixed(array: Array) -> Array:
+    """The array, not to be written to any more."""
+    array.flags.writeable = False
+    return array
+
+
+@lru_cache(maxsize=16)
 def _cycles(frequency: float, samples: int, sample_rate: int) -> int:
     """The number of periods in `samples`, next to that of `frequency`, that has no factor in common with it."""
     wanted = frequency * samples / sample_rate

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from scipy.signal import fftconvolve
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.signal.windows import hann
 
 from scripts.measure.devices import Array, Device, run
-from scripts.measure.steady import FREQUENCY, TIMING, Timing, decibels, level_steps
+from scripts.measure.steady import FREQUENCY, TIMING, Timing, decibels, fixed, level_steps
 
 STEP_DB = (-40.0, -5.0)  # low and high level
 ATTACK_DB = 1.0  # an attack is over within this of the settled gain
@@ -64,8 +65,7 @@ def tone_step(
         raise ValueError(f"the high level lasts {high_seconds} s; it takes {timing.step:g} s to settle and be measured")
     seconds = (timing.step, high_seconds, release_seconds + timing.guard)
     period = round(sample_rate / frequency)
-    envelope = level_steps((low_db, high_db, low_db), [round(s * sample_rate) for s in seconds], sample_rate)
-    x = envelope * np.sin(2 * np.pi / period * np.arange(len(envelope)))
+    x = _stepped_tone((low_db, high_db, low_db), tuple(round(s * sample_rate) for s in seconds), period, sample_rate)
     times, gain_db = gain_of_tone(x, run(device, x), period, sample_rate)
     times -= round(timing.step * sample_rate) / sample_rate
     shown = (times >= -timing.guard) & (times <= high_seconds + release_seconds)
@@ -91,11 +91,17 @@ def gain_of_tone(x: Array, y: Array, period: int, sample_rate: int) -> tuple[Arr
     Shape:
         x and y ``(samples,)`` → times in s and the gain.
     """
-    carrier = np.exp(-2j * np.pi / period * np.arange(len(x)))
-    window = hann(2 * period + 1) / period  # sums to 1
     hop = round(sample_rate / 1000)
-    before, after = (2 * np.abs(fftconvolve(z * carrier, window, "same"))[::hop] for z in (x, y))
+    heard = hann(2 * period + 1) / period * np.exp(-2j * np.pi / period * np.arange(2 * period + 1))  # Hann sums to 1
+    before, after = (2 * np.abs(sliding_window_view(np.pad(z, period), len(heard))[::hop] @ heard) for z in (x, y))
     return np.arange(len(before)) * hop / sample_rate, decibels(after / before)
+
+
+@lru_cache(maxsize=4)
+def _stepped_tone(levels_db: tuple[float, ...], lengths: tuple[int, ...], period: int, sample_rate: int) -> Array:
+    """A tone that stays at each level for so many samples; the same for every device."""
+    envelope = level_steps(levels_db, lengths, sample_rate)
+    return fixed(envelope * np.sin(2 * np.pi / period * np.arange(len(envelope))))
 
 
 def _settled(times: Array, gain_db: Array, end: float, window: float) -> float:
