@@ -67,7 +67,7 @@ class CompiledSteps(TCNSteps):
 
     def _films(self, controls: Tensor) -> Any:
         """Gain and shift of each layer and item, ``(B, 2, channels)``."""
-        return arrays(*(torch.stack(film, dim=1) for film in super()._films(controls)))
+        return arrays(*(film.unflatten(-1, (2, -1)) for film in self._folded(controls)))
 
     def _step(self, block: Tensor) -> Tensor:
         count = block.shape[-1]

@@ -95,12 +95,22 @@ class FiLM(nn.Module):
         scale, shift = self.modulation(condition).chunk(2, dim=1)
         return scale, shift
 
-    def gain_and_shift(self, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """What batch norm and modulation do together, in evaluation: ``gain · x + shift``, each ``(B, channels)``."""
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """What batch norm and modulation do in evaluation, ``gain · x + shift``; both are affine in the condition.
+
+        Returns:
+            weight ``(2 · channels, condition)`` and bias ``(2 · channels,)`` of gain and shift, one after the other.
+        """
         norm: Any = self.norm
         gain = torch.rsqrt(norm.running_var + norm.eps)
-        scale, shift = self.scale_and_shift(condition)
-        return gain * scale, shift - norm.running_mean * gain * scale
+        if self.modulation is None:
+            scales, shifts = norm.weight[:, None], norm.bias[:, None]  # the bias alone, as there is no condition
+        else:
+            both = torch.cat((self.modulation.weight, self.modulation.bias[:, None]), dim=1)
+            scales, shifts = both.chunk(2)
+        gains = gain[:, None] * scales
+        folded = torch.cat((gains, shifts - norm.running_mean[:, None] * gains))
+        return folded[:, :-1].contiguous(), folded[:, -1].contiguous()
 
     @torch.no_grad()
     def observe(self, mean: Tensor, variance: Tensor, number: int) -> None:

@@ -69,6 +69,9 @@ class TCNSteps(Steps):
             self.layers.append(self.layer(block, mix, past, total))
             past = block(past.unsqueeze(-1).expand(-1, -1, block.span + 1), condition).squeeze(-1)
             total = total + past @ mix
+        weights, biases = zip(*(block.film.folded() for block in net.blocks), strict=True)
+        self.film_weight, self.film_bias = torch.cat(weights), torch.cat(biases)
+        self.film_sizes = [len(bias) for bias in biases]
         self.films = self._films(controls)
         self.before: Any = None  # the films from which the next samples come to `films`
 
@@ -100,9 +103,13 @@ class TCNSteps(Steps):
         self.films = self._films(controls)
 
     def _films(self, controls: Tensor) -> Any:
-        """Gain and shift of each layer."""
-        condition = self._condition(controls)
-        return [block.film.gain_and_shift(condition) for block in self.net.blocks]
+        """Gain and shift of each layer, ``(B, channels)`` each."""
+        return [film.chunk(2, dim=-1) for film in self._folded(controls)]
+
+    def _folded(self, controls: Tensor) -> tuple[Tensor, ...]:
+        """Gain and shift of each layer, one after the other, from one product: ``(B, 2 · channels)``."""
+        films = F.linear(self._condition(controls), self.film_weight, self.film_bias)
+        return films.split(self.film_sizes, dim=-1)
 
     def _condition(self, controls: Tensor) -> Tensor:
         return controls if self.net.conditioning is None else self.net.conditioning(controls)
