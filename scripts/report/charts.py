@@ -17,6 +17,7 @@ import matplotlib
 import numpy as np
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
@@ -151,8 +152,17 @@ class Canvas:
         """The figure as an <svg> element that scales with the page; `title` is what a screen reader says."""
         file = io.StringIO()
         with matplotlib.rc_context(_STYLE):
+            self._lay_out()
             self.figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
         return Markup(_themed(file.getvalue(), self.name, title, self._inks))
+
+    def _lay_out(self) -> None:
+        """Finds the places of the panels, for which `savefig` would draw the whole figure once more."""
+        FigureCanvasSVG(self.figure)  # whose fonts count
+        self.figure.dpi = 72  # as in an SVG
+        if engine := self.figure.get_layout_engine():
+            engine.execute(self.figure)
+            self.figure.set_layout_engine("none")
 
 
 def _themed(text: str, name: str, title: str, inks: dict[str, Look]) -> str:
