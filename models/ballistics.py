@@ -121,25 +121,64 @@ def _array(tensor: Tensor) -> Array:
 
 
 @compiled
+def _next(a: float, e: float, slow: float, fast: float, makeup: float, p: Array) -> tuple[float, float, float, float]:
+    """A step."""
+    threshold, knee, slope, feedback, detector, attack, urgency = p[:7]
+    release, share, charge, discharge, target, glide = p[7:]
+    e += detector * (a - e)
+    v = (_DB * np.log(e + FLOOR) - feedback * (slow + fast) - threshold) / knee
+    u = slope * knee * (max(v, 0.0) + np.log1p(np.exp(-abs(v))))
+    aim = share * u
+    slow += (charge if aim > slow else discharge) * (aim - slow)
+    aim = max(u - slow, 0.0)
+    rho = attack * (1 + urgency * u)
+    fast += (rho / (1 + rho) if aim > fast else release) * (aim - fast)
+    makeup += glide * (target - makeup)
+    return e, slow, fast, makeup
+
+
+@compiled
 def _forward(a: Array, p: Array, states: Array) -> None:
     for n in range(len(a)):
-        threshold, knee, slope, feedback, detector, attack, urgency = p[n, :7]
-        release, share, charge, discharge, target, glide = p[n, 7:]
         e, slow, fast, makeup = states[n, 0]
         for k in range(a.shape[1]):
-            e += detector * (a[n, k] - e)
-            v = (_DB * np.log(e + FLOOR) - feedback * (slow + fast) - threshold) / knee
-            u = slope * knee * (max(v, 0.0) + np.log1p(np.exp(-abs(v))))
-            aim = share * u
-            slow += (charge if aim > slow else discharge) * (aim - slow)
-            aim = max(u - slow, 0.0)
-            rho = attack * (1 + urgency * u)
-            fast += (rho / (1 + rho) if aim > fast else release) * (aim - fast)
-            makeup += glide * (target - makeup)
+            e, slow, fast, makeup = _next(a[n, k], e, slow, fast, makeup, p[n])
             states[n, k + 1, 0] = e
             states[n, k + 1, 1] = slow
             states[n, k + 1, 2] = fast
             states[n, k + 1, 3] = makeup
+
+
+@compiled
+def live(x: Array, hop: int, phase: int, p: Array, cell: Array, line: Array, y: Array) -> int:
+    """Samples as they come, with the gain of `models.sidechain`: writes y, and returns the phase after them.
+
+    Args:
+        x: ``(N, T)``.
+        hop: samples of a step.
+        phase: samples since the last step.
+        p: parameters, ``(N, 13)``.
+        cell: the state, ``(N, 4)``; changed.
+        line: of each row the sum of magnitudes since the last step and the last two gains as factors, ``(N, 3)``;
+            changed.
+        y: ``(N, T)``; written.
+    """
+    after = phase
+    for n in range(len(x)):
+        e, slow, fast, makeup = cell[n]
+        total, before, now = line[n]
+        after = phase
+        for t in range(x.shape[1]):
+            after += 1
+            total += abs(x[n, t])
+            y[n, t] = x[n, t] * (before + (now - before) * after / hop)
+            if after == hop:
+                e, slow, fast, makeup = _next(total / hop, e, slow, fast, makeup, p[n])
+                before, now = now, np.exp((makeup - (slow + fast)) / _DB)
+                after, total = 0, 0.0
+        cell[n, 0], cell[n, 1], cell[n, 2], cell[n, 3] = e, slow, fast, makeup
+        line[n, 0], line[n, 1], line[n, 2] = total, before, now
+    return after
 
 
 @compiled

@@ -12,13 +12,14 @@ Little of that set can surprise this network; what it is worth on a recorded dev
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from models import ballistics
 from models.ballistics import Ballistics
-from models.net import State
+from models.net import State, Steps
 from models.sidechain import HOP, SideChain
 
 HIDDEN = 16  # units between knobs and parameters
@@ -87,6 +88,9 @@ class Compressor(SideChain):
             glide=every * (1 - math.exp(-1 / (RATE * GLIDE))),
         )
 
+    def of_a_step(self) -> int:
+        return 20 * self.in_channels  # of `models.ballistics`, and the power
+
     def at_rest(self, controls: Tensor) -> State:
         return (controls.new_zeros(len(controls), self.in_channels, ballistics.COUNT),)
 
@@ -98,3 +102,33 @@ class Compressor(SideChain):
         else:
             gains, after = ballistics.scanned(rows, before, each, happens)
         return gains.view_as(magnitude), (after.view_as(state[0]),)
+
+    def steps(self, controls: Tensor) -> Steps:
+        """See `Net.steps`; on a CPU one compiled loop over all samples of a block."""
+        return CompressorSteps(self, controls) if controls.device.type == "cpu" else Steps(self, controls)
+
+
+class CompressorSteps(Steps):
+    """See `Steps`."""
+
+    net: Compressor
+    longest = 2**16
+
+    def __init__(self, net: Compressor, controls: Tensor) -> None:
+        self.net = net
+        _, _, gains, cell = net.start(controls)  # which ends with a step, as a warm-up is a multiple of it
+        self.phase = 0
+        self.cell = cell.flatten(0, 1).detach().numpy().copy()
+        factors = torch.pow(10, gains.flatten(0, 1) / 20)
+        self.line = torch.cat((torch.zeros_like(factors[:, :1]), factors), dim=1).detach().numpy().copy()
+        self.set(controls)
+
+    def set(self, controls: Tensor) -> None:
+        of = torch.stack(self.net.ballistics(controls), dim=1).repeat_interleave(self.net.in_channels, dim=0)
+        self.parameters: Any = of.detach().contiguous().numpy()
+
+    def _step(self, block: Tensor) -> Tensor:
+        output = torch.empty_like(block, memory_format=torch.contiguous_format)
+        x, y = (signal.detach().contiguous().flatten(0, 1).numpy() for signal in (block, output))
+        self.phase = ballistics.live(x, HOP, self.phase, self.parameters, self.cell, self.line, y)
+        return output

@@ -54,6 +54,11 @@ class LSTM(Endless):
         nn.init.zeros_(self.mix.weight)
         nn.init.zeros_(self.mix.bias)
 
+    def multiplications(self) -> float:
+        """Those of gates and mix, each weight once, and three a cell."""
+        of_input, of_h, *_ = self.cells.parameters()
+        return float(of_input.numel() + of_h.numel() + self.mix.weight.numel() + 3 * self.cells.hidden_size)
+
     def rest(self, controls: Tensor) -> State:
         """The controls on their way, h and c."""
         h = controls.new_zeros(1, len(controls), self.cells.hidden_size)

@@ -58,6 +58,11 @@ class Net(nn.Module):
         """Of the output for an input with `scored_context`, or what `align` leaves of it, the block that is scored."""
         return aligned[..., self.memory :]
 
+    def multiplications(self) -> float:
+        """For a sample of the output: those of all convolutions, each weight once. What is computed when the controls
+        change is not counted, nor what is done to each number of a channel by itself."""
+        return float(sum(module.weight.numel() for module in self.modules() if isinstance(module, nn.Conv1d)))
+
     def start(self, controls: Tensor) -> State:
         """The state after endless silence, at these controls ``(B, controls)``."""
         silence = torch.zeros(len(controls), self.in_channels, self.receptive_field - 1)

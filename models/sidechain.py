@@ -35,6 +35,14 @@ class SideChain(Endless):
                 f"{out_channels} output channels"
             )
 
+    def of_a_step(self) -> int:
+        """Multiplications of a step; divisions and functions count as one."""
+        raise NotImplementedError
+
+    def multiplications(self) -> float:
+        """Those of a step, shared out among its samples, and two for each channel: the gain, and the line to it."""
+        return self.of_a_step() / HOP + 2 * self.in_channels
+
     def at_rest(self, controls: Tensor) -> State:
         """What `follow` remembers, as zeros."""
         raise NotImplementedError

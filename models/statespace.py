@@ -146,6 +146,12 @@ class S4D(SideChain):
             self.contract.weight *= 0.1
             self.contract.bias.zero_()
 
+    def of_a_step(self) -> int:
+        """Weights of the linear layers, two of each state, four of each channel of a layer."""
+        linear: list[Any] = [self.expand, self.contract, *(layer.linear for layer in self.layers)]
+        states = sum(2 * layer.averages.weight.numel() + 4 * len(layer.residual) for layer in self.layers)  # type: ignore
+        return sum(module.weight.numel() for module in linear) + states
+
     def at_rest(self, controls: Tensor) -> State:
         """The controls on their way, and the averages of each layer."""
         layer: Any = self.layers[0]

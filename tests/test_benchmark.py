@@ -18,7 +18,6 @@ from scripts.benchmark.cells import number
 from scripts.benchmark.losses import CASES, COLUMNS, ONLY_OURS, Row, Setting, measure, step
 from scripts.benchmark.memory import peak_bytes
 from scripts.benchmark.published import published_package
-from scripts.benchmark.stream import multiplications
 from tests import export_runs
 from tests.conftest import Entry
 
@@ -240,7 +239,7 @@ def test_memory_of_scoring_does_not_grow_with_the_recording() -> None:
 def test_a_row_of_the_stream_follows_from_the_times_of_its_blocks() -> None:
     net = stream.network(32, causal=False)
     # Counted on paper: convolutions 15·(1·32 + 9·32·32), residuals 10·32, mixing 32.
-    assert stream.multiplications(net) == 15 * (32 + 9 * 1024) + 320 + 32
+    assert net.multiplications() == 15 * (32 + 9 * 1024) + 320 + 32
     times = {"stream": [0.004, 0.005, 0.020], "step": [0.01] * 3, "again": [0.1] * 3}
     row = stream.row("x", net, 441, times, best=441 * 139_072 / 0.0025)
     assert row[:4] == ["x", "441", "2.00", "50 %"]
@@ -266,6 +265,6 @@ def test_the_benchmark_of_live_networks_has_a_row_for_each_run(tmp_path: Path) -
     found = live.row(folder, repeats=2)
     assert len(found) == len(live.COLUMNS)
     net = Run.read(folder).net()
-    assert found[:3] == ["run", f"{multiplications(net):,}", f"{1000 * net.lookahead / 44_100:.0f} ms"]
+    assert found[:3] == ["run", f"{net.multiplications():,.0f}", f"{1000 * net.lookahead / 44_100:.0f} ms"]
     assert all(float(speed.replace(",", "")) > 0 for speed in found[3:7])
     assert found[7:] == ["0.0123", "0.456"]

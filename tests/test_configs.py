@@ -86,13 +86,23 @@ def test_every_experiment_composes(experiment: str) -> None:
     cfg = composed(f"experiment={experiment}")
     for section in ("model", "data", "loss", "metrics", "trainer", "optimizer", "scheduler", "choices"):
         plain(cfg[section])
-    assert cfg.name == f"l1-seed{cfg.seed}"
+    assert cfg.name == f"{cfg.choices.loss}-seed{cfg.seed}"
     assert cfg.study == experiment
     net = instantiate(cfg.model)
     assert net.receptive_field < cfg.data.segment_length
     if experiment not in ("smoke", "tune"):
         assert cfg.hydra.mode.name == "MULTIRUN"
+    if experiment in ("paper", "quick"):
         assert cfg.hydra.sweeper.params.loss.split(",") == PAPER_LOSSES
+
+
+@pytest.mark.parametrize("model", names("model"))
+def test_the_networks_experiment_has_crops_for_every_network(model: str) -> None:
+    cfg = composed("experiment=networks", f"model={model}")
+    assert instantiate(cfg.model).receptive_field + 2048 < cfg.data.segment_length
+    assert cfg.optimizer.lr > 0
+    assert cfg.name == f"nablafx-seed1-{model}"
+    assert set(cfg.hydra.sweeper.params.model.split(",")) < set(names("model"))
 
 
 def test_the_experiments_keep_the_papers_topology() -> None:

@@ -192,6 +192,14 @@ def test_what_does_not_fit_is_refused(name: str) -> None:
             NETS[name](**options)  # type: ignore[arg-type]
 
 
+def test_multiplications_by_hand() -> None:
+    """Gates 4·32·(3 + 32), mix 32, three a cell; a step of the side chain is 16 samples, and each has two."""
+    assert LSTM().multiplications() == 4480 + 32 + 96
+    layer = 16 * 16 + 2 * 16 * 4 + 4 * 16
+    assert S4D().multiplications() == (16 + 4 * layer + 16) / 16 + 2
+    assert Compressor().multiplications() == 20 / 16 + 2
+
+
 def test_averages_by_hand() -> None:
     """A state of length T after a step of height 1 is 1 − exp(−k/T); from h it falls to h·exp(−k/T)."""
     layer = StateSpace(channels=1, states=2).double()

@@ -25,7 +25,6 @@ from models.run import Run, RunError
 from models.stream import Stream
 from scripts.benchmark.cells import line, number, rule
 from scripts.benchmark.export import SAMPLE_RATE, Step, onnx_step, seconds
-from scripts.benchmark.stream import multiplications
 from scripts.export import graphs
 
 BLOCKS = (64, 512)  # samples
@@ -63,7 +62,7 @@ def row(folder: Path, repeats: int) -> list[str]:
         for samples, taken in zip(BLOCKS * 2, zip(*times, strict=True), strict=True)
     ]
     latency = f"{1000 * net.lookahead / SAMPLE_RATE:.0f} ms"
-    return [folder.name, f"{multiplications(net):,}", latency, *map(number, speeds), *scores(folder)]
+    return [folder.name, f"{net.multiplications():,.0f}", latency, *map(number, speeds), *scores(folder)]
 
 
 def _in_a_row(step: Step) -> float:

@@ -43,11 +43,6 @@ def network(channels: int, causal: bool) -> TCN:
     return net.eval()
 
 
-def multiplications(net: Net) -> int:
-    """For a sample of the output: those of all convolutions, each weight once."""
-    return sum(module.weight.numel() for module in net.modules() if isinstance(module, torch.nn.Conv1d))
-
-
 def limit(size: int = 1024, repeats: int = 9) -> float:
     """Multiplications a second of this machine's matrix product, at its best."""
     a = torch.randn(size, size)
@@ -104,7 +99,7 @@ def row(name: str, net: TCN, length: int, times: dict[str, list[float]], best: f
         name,
         f"{length:,}",
         f"{rate / SAMPLE_RATE:.2f}",
-        f"{100 * rate * multiplications(net) / best:.0f} %",
+        f"{100 * rate * net.multiplications() / best:.0f} %",
         f"{1e3 * slowest:.2f} of {1e3 * length / SAMPLE_RATE:.2f} ms",
         f"{medians['step'] / medians['stream']:.2f}",
         f"{medians['again'] / medians['stream']:.1f}",
@@ -137,7 +132,7 @@ def main(arguments: Sequence[str]) -> None:
                 print(line(row(name, net, length, times, best)), flush=True)
     finally:
         torch.set_num_threads(threads)
-    print(f"\nA sample takes {multiplications(net):,} multiplications; × real time at {SAMPLE_RATE:,} Hz.")
+    print(f"\nA sample takes {net.multiplications():,.0f} multiplications; × real time at {SAMPLE_RATE:,} Hz.")
     print(
         f"Resident set at its peak: {before:.0f} MB before, {_peak_megabytes():.0f} MB after, all three ways together."
     )

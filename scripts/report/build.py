@@ -12,7 +12,7 @@ from markupsafe import Markup
 from models.atomic import write_text
 from models.net import Net
 from models.run import RunError
-from scripts.report import by_setting, heard, learning, made_of, tracking, trained
+from scripts.report import by_setting, cost, heard, learning, made_of, tracking, trained
 from scripts.report.colours import ANCHOR, INPUT, TARGET, looks
 from scripts.results import findings, html, scores, table
 from scripts.results.legend import legend
@@ -72,6 +72,7 @@ def context(folder: Path) -> dict[str, Any]:
     audio = heard.gather(evaluation.info, nets, worst, look_of)
     sections = [
         learning.section(curves, look_of),
+        cost.section(evaluation, nets, look_of),
         by_setting.section(evaluation, look_of),
         tracking.section(folder),
         *audio.sections,
