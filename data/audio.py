@@ -147,6 +147,21 @@ def encode_flac(audio: np.ndarray, sample_rate: int) -> bytes:
     return file.getvalue()
 
 
+def flac_to_wav(content: bytes) -> bytes:
+    """The bytes of a WAV file of 16 bits with the samples of a FLAC file.
+
+    Raises:
+        ValueError: if they are not those of a FLAC file.
+    """
+    try:
+        samples, rate = soundfile.read(io.BytesIO(content), dtype="int16")
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"{len(content)} bytes are no FLAC file: {error}") from error
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
 def _too_short(path: str | Path, start: int, frames: int, present: int) -> ValueError:
     return ValueError(
         f"{path} ends too early: samples {start} to {start + frames} were asked for, "

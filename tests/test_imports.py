@@ -57,6 +57,7 @@ ROOMS: dict[str, set[str]] = {
     "scripts.make_dataset": {"data"},
     "scripts.check_dataset": {"data"},
     "scripts.reactions": {"auraloss", "data"},
+    "scripts.listening": {"models", "data", "scripts.results"},
     "scripts.tracking": {"models", "data", "scripts.measure", "scripts.results", "scripts.report"},
     "scripts.trained": {"models", "scripts.results"},
     "scripts.sweep": {"scripts.training"},
