@@ -84,7 +84,7 @@ def runner(name: str, of: Path) -> Runner:
 # What comes out
 
 
-@pytest.mark.parametrize(("file", "seconds"), [("step.onnx", 60), ("step.pt2", 10)])
+@pytest.mark.parametrize(("file", "seconds"), [("step.onnx", 12), ("step.pt2", 6)])
 def test_blocks_of_any_size_give_the_networks_output(
     file: str, seconds: float, export: Path, about: dict[str, Any]
 ) -> None:
@@ -152,7 +152,7 @@ def test_the_recordings_are_the_networks(export: Path, about: dict[str, Any]) ->
     assert first[1] != second[1]
 
 
-@pytest.mark.parametrize(("causal", "averages", "kept"), [(False, 0, 10), (False, 1, 63), (True, 1, 63)])
+@pytest.mark.parametrize(("causal", "averages", "kept"), [(False, 0, 10), (True, 1, 63)])
 def test_the_network_that_multiplies(causal: bool, averages: int, kept: int, tmp_path: Path) -> None:
     """Its input has a state of its own, for averages and look-ahead; an export has replayed itself in both runtimes."""
     own = {"_target_": "models.product.ProductTCN", "causal": causal, "norm": "frozen", "averages": averages}

@@ -87,9 +87,8 @@ def test_equals_plain_modules(
     assert moved is training
 
 
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.usefixtures("function")
-def test_gradients_of_the_papers_network_in_single_precision(causal: bool) -> None:
+@pytest.mark.parametrize(("function", "causal"), [("compiled", False), ("fused", True)], indirect=["function"])
+def test_gradients_of_the_papers_network_in_single_precision(function: str, causal: bool) -> None:
     """With slopes of 1, as rounding can put a sample on either side of a PReLU's kink, in plain modules as in ours."""
     net = randomised(TCN(causal=causal))
     with torch.no_grad():
