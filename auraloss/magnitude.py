@@ -16,7 +16,8 @@ SHIFT = 1e-10
 class Distances(torch.autograd.Function):
     """`Σ(x − y)²`, `Σy²`, `Σd(log(x + shift), log(y + shift))` and `Σd(x, y)`, the backward pass written out.
 
-    `d` is the absolute, or if `squared` the squared difference. A sum that is not asked for is 0.
+    `d` is the absolute, or if `squared` the squared difference. A sum that is not asked for is 0. `Σy²` may be given
+    where `y` needs no gradient.
 
     Shape:
         - x, y: `[*, frames, bins]`, in either order.
@@ -27,22 +28,30 @@ class Distances(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        x: Tensor, y: Tensor, squared: bool, shift: float, convergence: bool, log: bool, linear: bool
+        x: Tensor,
+        y: Tensor,
+        squared: bool,
+        shift: float,
+        convergence: bool,
+        log: bool,
+        linear: bool,
+        of_target: Tensor | None = None,
     ) -> Tensor:
-        distance = torch.square if squared else torch.abs
+        distance = torch.square_ if squared else torch.abs_
         error = energy = of_log = of_linear = torch.zeros_like(x[..., 0, 0])
-        difference = x - y
+        if linear:
+            of_linear = distance(x - y).sum((-2, -1))
         if convergence:
-            error, energy = difference.square().sum((-2, -1)), y.square().sum((-2, -1))
+            error = (x - y).square_().sum((-2, -1))
+            energy = y.square().sum((-2, -1)) if of_target is None else of_target
         if log:
             of_log = distance(_log_ratio(x, y, shift)).sum((-2, -1))
-        if linear:
-            of_linear = distance(difference).sum((-2, -1))
         return torch.stack([error, energy, of_log, of_linear], -1)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, y, *ctx.options = inputs
+        x, y, *options = inputs
+        ctx.options, ctx.others = options[:5], (None,) * len(options)
         ctx.save_for_backward(x, y)
 
     @staticmethod
@@ -50,7 +59,7 @@ class Distances(torch.autograd.Function):
         x, y = ctx.saved_tensors
         squared, shift, convergence, log, linear = ctx.options
         if not (convergence or log or linear):
-            return (None,) * 7
+            return None, None, *ctx.others
         error, energy, of_log, of_linear = (gradient[..., None, None] for gradient in gradients[0].unbind(-1))
         difference = x - y
         slope = 2 * difference if squared else difference.sign()  # of log x − log y too, if not squared
@@ -64,12 +73,12 @@ class Distances(torch.autograd.Function):
             to_y = to_difference + to_log / (y + shift) if ctx.needs_input_grad[1] else None
         if ctx.needs_input_grad[1]:
             to_y = 2 * energy * y - to_y if convergence else -to_y
-        return to_x, to_y, None, None, None, None, None
+        return to_x, to_y, *ctx.others
 
 
 def _log_ratio(x: Tensor, y: Tensor, shift: float) -> Tensor:
     """`log(x + shift) − log(y + shift)`, with one logarithm."""
-    return ((x + shift) / (y + shift) if shift else x / y).log()
+    return ((x + shift) / (y + shift) if shift else x / y).log_()
 
 
 def root(x: Tensor) -> Tensor:

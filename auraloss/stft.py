@@ -96,6 +96,8 @@ class Target(NamedTuple):
     """Transform and magnitude of each bin, if their phases count."""
     magnitude: Tensor
     """What is compared: of bins, or of bands."""
+    energy: Tensor | None = None
+    """Of these magnitudes, if it is known."""
 
 
 class STFTLoss(SpectralLoss):
@@ -225,7 +227,10 @@ class STFTLoss(SpectralLoss):
         self.check_length(target.shape[-1])
         if self.prefilter is not None:
             target = self.prefilter.filter(target)
-        return [self._of_target(y) for y in self._rows(target)]
+        of_rows = [self._of_target(y) for y in self._rows(target)]
+        if not self.w_sc or self.scale_invariance:
+            return of_rows
+        return [of._replace(energy=of.magnitude.square().sum((-2, -1))) for of in of_rows]
 
     def _against(self, input: Tensor, prepared: Any) -> tuple[Tensor, ...]:
         if self.prefilter is not None:
@@ -271,7 +276,8 @@ class STFTLoss(SpectralLoss):
         if self.scale_invariance:
             scale = (x_mag * y_mag).sum((-2, -1), keepdim=True) / y_mag.square().sum((-2, -1), keepdim=True)
             y_mag = y_mag * scale
-        sums = Distances.apply(x_mag, y_mag, *self.distance)
+        known = () if target.energy is None else (target.energy,)
+        sums = Distances.apply(x_mag, y_mag, *self.distance, *known)
         return torch.cat([sums, torch.stack([bin_count(x_mag), phase, phases], -1)], -1)
 
     @property

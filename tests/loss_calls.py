@@ -23,7 +23,7 @@ DECIBELS = [
     "time.SDSDRLoss()",
     "time.SDSDRLoss(zero_mean=False)",
 ]
-LEVEL = ["level.GainReductionLoss(8000)", "level.LoudnessLoss(8000)", "level.CumulativeEnergyLoss()"]
+LEVEL = ["level.GainReductionLoss(4000, floor_db=-120.0)", "level.LoudnessLoss(8000)", "level.CumulativeEnergyLoss()"]
 TIME = [
     "time.L1Loss()",
     "time.MSELoss()",
@@ -113,8 +113,8 @@ def ordinary() -> Pair:
 
 
 def is_scale_invariant(call: str) -> bool:
-    """Whether the target's magnitudes are scaled to the input's, whose level then does not matter."""
-    return "scale_invariance" in call
+    """Whether the target's magnitudes are scaled to the input's, or both to 1: their levels then do not matter."""
+    return "scale_invariance" in call or "Transport" in call
 
 
 def evaluate(loss: Any, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
