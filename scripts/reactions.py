@@ -206,8 +206,8 @@ def draw(file: Path) -> None:
     """A heat map of all losses and changes; below it three kinds of change in steps, for some losses."""
     ratings = {name: Rating(loss, signal()) for name, loss in losses().items()}
     levels = np.array([[rating(change) for change in changes().values()] for rating in ratings.values()])
-    picture = Figure(figsize=(11, 9.2), layout="constrained")
-    grid = picture.add_gridspec(2, 1, height_ratios=(2.2, 1))
+    picture = Figure(figsize=(11, 11.4), layout="constrained")
+    grid = picture.add_gridspec(2, 1, height_ratios=(2.95, 1))
     top, bottom = (picture.add_subfigure(grid[row]) for row in range(2))
     title = "Level of the noise that costs as much, in dB relative to the signal (dark: heard loud; –: not heard)"
     top.suptitle(title, fontsize=11)

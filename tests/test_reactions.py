@@ -27,7 +27,8 @@ from scripts.reactions import Change, Rating, like, noisy, one_flipped, shifted,
 
 LOSSES = reactions.losses()
 WAVEFORM = ("L1", "MSE", "ESR", "ESR, pre-emphasis", "log-cosh", "SNR", "SD-SDR")
-MAGNITUDES = ("STFT", "STFT, A-weighted", "MR", "RR, one draw", "mel", "chroma")
+MAGNITUDES = ("STFT", "STFT, A-weighted", "MR", "RR, one draw", "mel", "multi-scale mel", "chroma")
+LEVELS = ("gain reduction", "loudness", "cumulative energy")
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +55,12 @@ def tone(frequency: float, harmonics: int = 6) -> Tensor:
 # Polarity, gain, offset
 
 
-@pytest.mark.parametrize("name", [*MAGNITUDES, "MR, sum & difference"])
+@pytest.mark.parametrize("name", [*MAGNITUDES, *LEVELS, "transport", "MR, sum & difference"])
 def test_blind_to_polarity(signal: Tensor, name: str) -> None:
     assert LOSSES[name](-signal, signal) == LOSSES[name](signal, signal)
 
 
-@pytest.mark.parametrize("name", [*WAVEFORM, "STFT with phase"])
+@pytest.mark.parametrize("name", [*WAVEFORM, "STFT with phase", "complex STFT"])
 def test_hear_a_flipped_polarity_more_than_noise_as_loud_as_the_signal(signal: Tensor, name: str) -> None:
     assert cost(LOSSES[name], -signal, signal) > cost(LOSSES[name], signal + like(signal), signal) > 0
 
@@ -73,7 +74,7 @@ def test_si_sdr_is_blind_to_any_gain_and_to_polarity(signal: Tensor, change: flo
 def test_a_scale_invariant_stft_is_blind_to_gain_and_the_others_are_not(signal: Tensor) -> None:
     louder = 1.1 * signal
     assert cost(STFTLoss(scale_invariance=True), louder, signal) < 1e-3 * cost(STFTLoss(), louder, signal)
-    for name in set(LOSSES) - {"DC", "SI-SDR"}:
+    for name in set(LOSSES) - {"DC", "SI-SDR", "transport"}:
         assert cost(LOSSES[name], louder, signal) > cost(LOSSES[name], signal + 0.01 * like(signal), signal)
 
 
@@ -220,6 +221,23 @@ def test_convergence_hears_the_loud_bin_and_the_log_magnitude_all_alike() -> Non
     loud, faint = target * torch.tensor([[2.0], [1.0]]), target * torch.tensor([[1.0], [2.0]])
     assert SpectralConvergenceLoss()(faint, target) < 0.002 * SpectralConvergenceLoss()(loud, target)
     torch.testing.assert_close(STFTMagnitudeLoss()(faint, target), STFTMagnitudeLoss()(loud, target))
+
+
+def test_levels_are_blind_to_the_spectrum_and_to_time_within_a_frame(signal: Tensor) -> None:
+    """A tone is as loud an octave higher."""
+    for name in ("gain reduction", "cumulative energy"):
+        rating = Rating(LOSSES[name], tone(500, 1))
+        assert rating(lambda _: tone(1000, 1)) < -30
+    assert cost(LOSSES["gain reduction"], shifted(signal, 10), signal) < 0.5
+    assert LOSSES["loudness"](shifted(signal, 1000), signal) < 0.05
+
+
+def test_transport_is_blind_to_level_and_hears_how_far_a_tone_is_off() -> None:
+    transport, linear = LOSSES["transport"], STFTLoss()
+    assert transport(0.1 * tone(1000), tone(1000)) < 1e-3
+    near, far = (tone(f, 1) for f in (1500, 8000))
+    assert transport(far, tone(1000, 1)) > 10 * transport(near, tone(1000, 1))
+    assert linear(far, tone(1000, 1)) < 1.5 * linear(near, tone(1000, 1))
 
 
 # Stereo
