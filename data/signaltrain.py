@@ -22,6 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data import audio, known_files
+from data.controls import Control, given
 
 SPLITS = {"train": "Train", "val": "Val", "test": "Test"}
 
@@ -39,21 +40,12 @@ _SHOWN = 10  # problems spelled out in one error
 _SCAN_FRAMES = 1 << 20  # samples read at a time while looking for NaN
 
 
-class Control(NamedTuple):
-    """A control of a device, in the numbers that a network is given."""
-
-    name: str
-    lowest: float
-    highest: float
-    step: float | None  # between neighbouring values; None for any value of the range
-    meaning: str
-
-
-# In the order of `Recording.controls`. Another data set's module declares its own under this name.
+# In the order of `Recording.controls`.
 CONTROLS = (
-    Control("switch", 0, 1, 1, "0 compress, 1 limit"),
-    Control("peak_reduction", 0, 1, None, "the knob's 0 … 100, divided by 100"),
+    Control("switch", 0, 1, 1, "0 compress, 1 limit", "mode", positions=("compress", "limit")),
+    Control("peak_reduction", 0, 1, None, "the knob's 0 … 100, divided by 100", "peak reduction", scale=100),
 )
+MODES = {str(n): name.capitalize() for n, name in enumerate(CONTROLS[0].positions)}  # by the switch in a file's name
 
 
 @dataclass(frozen=True)
@@ -67,7 +59,7 @@ class Recording:
     frames: int  # samples per channel, the same in both files
     sample_rate: int  # Hz
     channels: int
-    controls: tuple[float, ...]  # for the LA-2A (switch 0/1, peak reduction / 100), see CONTROLS
+    controls: tuple[float, ...]  # as a network is given them, see CONTROLS
     setting: str  # as in the file's name, for instance "0__65"
 
     @property
@@ -271,7 +263,7 @@ def _recording(
         frames=lengths[0],
         sample_rate=sample_rate,
         channels=channels,
-        controls=(switch, peak_reduction / 100),
+        controls=given(CONTROLS, (switch, peak_reduction)),
         setting=f"{switch:g}__{peak_reduction:g}",
     )
 

@@ -17,6 +17,7 @@ import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -25,15 +26,15 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from data import audio, audio_blocks, wav_metadata
+from data import audio, audio_blocks, signaltrain, wav_metadata
+from data.controls import Control, declared
 from data.levels import Levels
 from data.resample import Resampler
 from models.net import Net
-from models.run import Run
+from models.run import Run, RunError
 from models.stream import Stream
 
 BLOCK = 2**16  # samples read at once
-MODES = ("compress", "limit")  # the LA-2A's switch, 0 and 1
 
 Array = NDArray[np.float32]
 
@@ -160,23 +161,29 @@ def load(options: argparse.Namespace) -> Model:
     Raises:
         RunError: if the run cannot be used; also ValueError for controls or a device that it cannot have.
     """
-    folder = options.run
-    run = Run.read(folder, options.checkpoint)
+    run: Run = options.run
     sample_rate = run.sample_rate
     net = run.net()
     controls = options.controls
-    if controls is None and options.peak_reduction is not None:
-        controls = [MODES.index(options.mode), options.peak_reduction / 100]
     count = getattr(net, "controls", 0)
-    if len(controls or ()) != count:
-        ask = "--peak-reduction (and --mode)" if count == 2 else f"--controls with {count} number(s)"
-        given = f"{len(controls or ())} given"
-        raise ValueError(f"{folder}: the network has {count} control(s), {given}" + (f": pass {ask}" if count else ""))
+    if len(controls) != count:
+        panel = declared(run.config.get("data"))
+        ask = _asked(panel) if count == len(panel) else f"--controls with {count} number(s)"
+        given = f"{len(controls)} given"
+        raise ValueError(
+            f"{run.folder}: the network has {count} control(s), {given}" + (f": pass {ask}" if count else "")
+        )
     try:
         net.to(options.device)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"--device {options.device}: {str(error).splitlines()[0]}") from error
-    return Model(net, sample_rate, tuple(controls or ()))
+    return Model(net, sample_rate, controls)
+
+
+def _asked(panel: Sequence[Control]) -> str:
+    """The options of a panel, those of switches in brackets, as they may be left out."""
+    knobs, switches = ([_option(c) for c in panel if bool(c.positions) is switch] for switch in (False, True))
+    return " ".join(knobs) + (f" (and {' '.join(switches)})" if switches else "")
 
 
 def jobs(source: Path, target: Path) -> list[tuple[Path, Path]]:
@@ -218,38 +225,82 @@ def check(source: Path, target: Path, overwrite: bool) -> None:
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options, among them the run, as it was read, and the controls, as its network is given them.
+
+    Raises:
+        RunError: if the run cannot be read, whose data set declares the controls.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--run", type=Path)
+    first.add_argument("--checkpoint", choices=("best", "last"), default="best")
+    known, _ = first.parse_known_args(arguments)
+    run = None
+    with suppress(RunError):  # told after what is wrong with the options
+        run = Run.read(known.run, known.checkpoint) if known.run else None
+    panel = declared(run.config.get("data")) if run else signaltrain.CONTROLS
+
     parser = argparse.ArgumentParser(
         prog="python -m scripts.render", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("input", type=Path, help="a file, or a folder of files, with those in its folders")
     parser.add_argument("output", type=Path, help="a file, or a folder")
     parser.add_argument("--run", type=Path, required=True, help="the run whose network renders: runs/<study>/<name>")
-    parser.add_argument("--peak-reduction", type=float, help="of the LA-2A, 0 to 100")
-    parser.add_argument("--mode", choices=MODES, help="of the LA-2A (default: compress)")
-    parser.add_argument(
-        "--controls", type=float, nargs="+", help="of another device, as the network was trained on them"
-    )
+    for control in panel:
+        lowest, highest = control.range
+        if control.positions:
+            parser.add_argument(
+                _option(control), choices=control.positions, help=f"of the device (default: {control.positions[0]})"
+            )
+        else:
+            parser.add_argument(_option(control), type=float, help=f"of the device, {lowest:g} to {highest:g}")
+    parser.add_argument("--controls", type=float, nargs="+", help="all of them, as the network was trained on them")
     parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help="(default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, … (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
     options = parser.parse_args(arguments)
-    if options.controls is not None and (options.peak_reduction is not None or options.mode is not None):
-        parser.error("--controls stands for all controls: leave out --peak-reduction and --mode")
-    if options.peak_reduction is None and options.mode is not None:
-        parser.error("--mode needs --peak-reduction")
-    if options.peak_reduction is not None and not 0 <= options.peak_reduction <= 100:
-        parser.error(f"--peak-reduction is {options.peak_reduction:g}: it goes from 0 to 100")
-    if not all(math.isfinite(control) for control in options.controls or ()):
-        parser.error("--controls must be finite")
-    options.mode = options.mode or MODES[0]
+    options.controls = _controls(parser, options, panel)
+    options.run = run or Run.read(options.run, options.checkpoint)
     return options
+
+
+def _option(control: Control) -> str:
+    return f"--{control.panel.replace(' ', '-')}"
+
+
+def _controls(
+    parser: argparse.ArgumentParser, options: argparse.Namespace, panel: Sequence[Control]
+) -> tuple[float, ...]:
+    """The controls of the options, as the network is given them; empty if there are none."""
+    values = {control: getattr(options, control.panel.replace(" ", "_")) for control in panel}
+    told = [control for control in panel if values[control] is not None]
+    if options.controls is not None:
+        if told:
+            parser.error(f"--controls stands for all controls: leave out {' and '.join(map(_option, told))}")
+        if not all(math.isfinite(value) for value in options.controls):
+            parser.error("--controls must be finite")
+        return tuple(options.controls)
+    if not told:
+        return ()
+    numbers = []
+    for control, value in values.items():
+        if control.positions:
+            position = control.positions.index(value or control.positions[0])
+            numbers.append(control.lowest + position * (control.step or 1))
+        elif value is None:
+            parser.error(f"{_option(told[0])} needs {_option(control)}")
+        else:
+            try:
+                numbers.append(control.given(value))
+            except ValueError as error:
+                parser.error(f"{_option(control)}: {error}")
+    return tuple(numbers)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 1 if a file could not be rendered, 130 after Ctrl-C."""
-    options = parsed(arguments)
     failed = 0
     try:
+        options = parsed(arguments)
         files = jobs(options.input, options.output)
         model = load(options)
         for source, target in files:

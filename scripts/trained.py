@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from data.signaltrain import MODES
 from models.atomic import write_text
 from models.run import Run
 from scripts.results import card, scores, table
@@ -26,7 +27,6 @@ from scripts.results.table import figure
 
 KEPT = Path(__file__).parents[1] / "models" / "trained"
 METRICS = ("ESR", "MR")  # of the convention `standard`
-MODES = {"0": "Compress", "1": "Limit"}
 
 
 def keep(results: Path, seed: str, out: Path = KEPT, prefix: str = "") -> list[Path]:

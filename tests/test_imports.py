@@ -59,7 +59,7 @@ ROOMS: dict[str, set[str]] = {
     "scripts.reactions": {"auraloss", "data"},
     "scripts.listening": {"models", "data", "scripts.results"},
     "scripts.tracking": {"models", "data", "scripts.measure", "scripts.results", "scripts.report"},
-    "scripts.trained": {"models", "scripts.results"},
+    "scripts.trained": {"models", "data", "scripts.results"},
     "scripts.sweep": {"scripts.training"},
     "scripts.submit": {"scripts.training"},
     "scripts.runs": {"models", "scripts.training"},

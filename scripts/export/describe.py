@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import math
 import platform
-import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -16,14 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 
-import data
-from data.signaltrain import Control
+from data import controls
+from data.controls import Control
 from models.net import Net
 from models.run import Run, RunError
 from scripts.export.graphs import held, state_names
 from scripts.results import scores
 
 FORMAT = 1  # of model.json
+OF_CONTROL = ("name", "lowest", "highest", "step", "meaning")
 LIBRARIES = {"onnx": ("torch", "onnx", "onnxscript", "onnxruntime"), "torch": ("torch",)}
 WARM_UP = (
     "The state after silence, at given controls: from a state of zeros, one step with a block of receptive_field - 1 "
@@ -43,8 +42,8 @@ def describe(run: Run, net: Net, formats: Sequence[str]) -> dict[str, Any]:
         raise RunError(
             f"{run.folder / 'config.yaml'}: its data has {source.channels} channel(s), its network {net.in_channels}"
         )
-    controls = controls_of(run.config, net)
-    silence = torch.zeros(1, len(controls))
+    of_net = controls_of(run.config, net)
+    silence = torch.zeros(1, len(of_net))
     state = held(net.start(silence))
     with torch.inference_mode():
         output = net(torch.zeros(1, net.in_channels, net.receptive_field), silence)
@@ -58,7 +57,7 @@ def describe(run: Run, net: Net, formats: Sequence[str]) -> dict[str, Any]:
         "out_channels": output.shape[1],
         "receptive_field": net.receptive_field,
         "latency": net.lookahead,
-        "controls": [control._asdict() for control in controls],
+        "controls": [dict(zip(OF_CONTROL, control, strict=False)) for control in of_net],
         "state": [
             {"input": name, "output": after, "shape": list(part.shape)}
             for name, after, part in zip(*state_names(len(state)), state, strict=True)
@@ -73,22 +72,8 @@ def describe(run: Run, net: Net, formats: Sequence[str]) -> dict[str, Any]:
 
 
 def controls_of(config: Mapping[str, Any], net: Net) -> tuple[Control, ...]:
-    """The controls of a run's network.
-
-    Names and ranges are those that the module of its recordings in data/ declares as ``CONTROLS``; where there are
-    none, or not as many, they are numbered, from 0 to 1.
-    """
-    section = config.get("data")
-    recordings = section.get("recordings") if isinstance(section, dict) else None
-    target = recordings.get("_target_") if isinstance(recordings, dict) else None
-    name = re.fullmatch(r"data\.([a-z][a-z0-9_]*)\.recordings", target) if isinstance(target, str) else None
-    declared: tuple[Control, ...] = ()
-    if name and (Path(data.__path__[0]) / f"{name[1]}.py").is_file():  # a run, also a stranger's, names nothing else
-        declared = getattr(importlib.import_module(f"data.{name[1]}"), "CONTROLS", ())
-    count = getattr(net, "controls", len(declared))
-    if count == len(declared):
-        return declared
-    return tuple(Control(f"control_{n + 1}", 0, 1, None, "not declared") for n in range(count))
+    """The controls of a run's network, as its data set declares them; else numbered ones, from 0 to 1."""
+    return controls.of_network(config.get("data"), getattr(net, "controls", None))
 
 
 def scores_of(run: Run) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch.export import ExportedProgram
 
 from data import audio
-from data.signaltrain import Control
+from data.controls import Control
 from data.synthesis import programme
 from models.net import Net
 

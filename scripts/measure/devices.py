@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data.embedded import SETTINGS_FILE
+from data.controls import given
+from data.embedded import CONTROLS, SETTINGS_FILE
 from data.la2a import la2a
 from models.net import Net
 from models.stream import Stream
@@ -58,7 +59,7 @@ def network_device(net: Net, controls: Sequence[float]) -> Device:
 
     Args:
         net: in evaluation mode, on any device; what `models.run.Run.net` returns.
-        controls: as the network was trained with, for the LA-2A (switch, peak reduction / 100).
+        controls: as the network was trained with, see `data.controls`.
 
     Raises:
         ValueError: for a network in training mode, or controls of another number than it has.
@@ -91,7 +92,7 @@ def moved_network(net: Net, switch: int) -> Moved:
         starts = np.flatnonzero(np.diff(knob, prepend=np.nan)).tolist()
         parts = []
         for start, stop in pairwise([*starts, len(x)]):
-            stream.controls = (switch, knob[start] / 100)
+            stream.controls = given(CONTROLS, (switch, knob[start]))
             parts.append(stream.feed(signal[..., start:stop]))
         return torch.cat([*parts, stream.flush()], dim=-1)[0, 0].cpu().double().numpy()
 
@@ -108,7 +109,7 @@ def network_at(net: Net) -> Callable[[int, float], Device]:
     def at(switch: int, peak_reduction: float) -> Device:
         def device(x: Array) -> Array:
             stream.reset()
-            stream.controls = (switch, peak_reduction / 100)
+            stream.controls = given(CONTROLS, (switch, peak_reduction))
             return _through(stream, net, x)
 
         return device

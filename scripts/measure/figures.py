@@ -158,7 +158,7 @@ def times(ratio: float) -> str:
 def lines(found: Iterable[Figures]) -> Iterable[str]:
     """A line of text for each setting: model / device of the times in ms."""
     for of in found:
-        mode = "Limit" if of.switch else "Compress"
+        mode = signaltrain.MODES[str(of.switch)]
         yield (
             f"{mode:<8} {of.peak_reduction:3g}   curve {of.curve_error_db:6.2f} dB (at {of.worst_level_db:3g} dBFS)   "
             f"attack {_pair(of.attack_ms, of.device_attack_ms)} ms {times(of.attack_ratio):<6} "

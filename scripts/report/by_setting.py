@@ -8,13 +8,12 @@ import pandas
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from data.signaltrain import MODES
 from scripts.report.charts import Canvas, Chart, Section, Sheet, plain, scale
 from scripts.report.colours import INPUT, Look
 from scripts.results import setting_tables
 from scripts.results.scores import UNPROCESSED, Evaluation
 from scripts.results.setting_scores import by_setting
-
-MODES = {"0": "Compress", "1": "Limit"}
 
 
 def section(evaluation: Evaluation, looks: Mapping[str, Look]) -> Section | None:

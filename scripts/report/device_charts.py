@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from data.signaltrain import MODES
 from scripts.measure.devices import Setting
 from scripts.measure.driven import Setting as Measured
 from scripts.measure.recorded import LevelMap, Transfer
@@ -219,7 +220,7 @@ def _legend(canvas: Canvas, labels: Sequence[str], looks: Mapping[str, Look], ma
 
 def _title(setting: Setting, trained: bool) -> str:
     switch, peak_reduction = setting
-    return f"{'Limit' if switch else 'Compress'} {peak_reduction:g}{'' if trained else ' (new)'}"
+    return f"{MODES[str(switch)]} {peak_reduction:g}{'' if trained else ' (new)'}"
 
 
 def _median(levels: LevelMap) -> Line:

@@ -22,7 +22,7 @@ from scipy.signal import fftconvolve, firwin
 
 from data import audio
 from data.segments import Segment
-from data.signaltrain import Recording
+from data.signaltrain import CONTROLS, Recording
 from models.net import Net, render
 from scripts.report.colours import ANCHOR, INPUT, TARGET, Look
 
@@ -63,10 +63,9 @@ def title(place: Place) -> str:
     >>> title(Place(Recording("7", "test", Path(), Path(), 0, 8000, 1, (1.0, 0.55), "1__55"), 12_000, 8000))
     'Limit, peak reduction 55, recording 7 from 1.5 s'
     """
-    switch, peak_reduction = place.recording.controls
-    mode = "Limit" if switch else "Compress"
+    mode, peak_reduction = (control.shown(x) for control, x in zip(CONTROLS, place.recording.controls, strict=True))
     start = place.start / place.recording.sample_rate
-    return f"{mode}, peak reduction {100 * peak_reduction:g}, recording {place.recording.id} from {start:.1f} s"
+    return f"{mode.capitalize()}, peak reduction {peak_reduction}, recording {place.recording.id} from {start:.1f} s"
 
 
 def choose(
