@@ -13,6 +13,7 @@ import soundfile
 from scipy.io import wavfile
 
 from data.audio_layout import Layout, layout
+from data.replacing import replacing
 
 
 class AudioInfo(NamedTuple):
@@ -116,15 +117,9 @@ def write(path: str | Path, audio: np.ndarray, sample_rate: int) -> None:
     path = Path(path)
     if audio.ndim not in (1, 2):
         raise ValueError(f"{path}: audio must be (samples,) or (channels, samples), not {audio.shape}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        # SciPy writes it, as libsndfile puts the time of day into a float WAV (its PEAK chunk).
-        with part.open("wb") as file:
-            wavfile.write(file, sample_rate, np.ascontiguousarray(audio.T, dtype=np.float32))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    # SciPy writes it, as libsndfile puts the time of day into a float WAV (its PEAK chunk).
+    with replacing(path) as part, part.open("wb") as file:
+        wavfile.write(file, sample_rate, np.ascontiguousarray(audio.T, dtype=np.float32))
 
 
 def encode_flac(audio: np.ndarray, sample_rate: int) -> bytes:

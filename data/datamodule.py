@@ -15,7 +15,7 @@ from torch.utils.data.distributed import DistributedSampler
 from data.segments import ORDER, Blocks, Chunks, Segment, random_generator
 from data.signaltrain import Recording, check_content
 
-SHORTEST = 2048  # samples of a recording of validation or test: what the spectral metrics of fixed size need
+SHORTEST_RECORDING = 2048  # samples of a recording of validation or test: what the spectral metrics of fixed size need
 
 
 class AudioDataModule(LightningDataModule):
@@ -34,11 +34,11 @@ class AudioDataModule(LightningDataModule):
         lookahead: how many of them lie after it
         memory: samples that the net hears besides, before each block of validation and test
         segment_length: input samples of a training crop
-        eval_length: output samples of a block in validation and test
+        eval_length: output samples of a block in validation
         eval_minimum: a remainder of fewer samples is joined to the block before it, as metrics with long
             FFTs need some length
         batch_size: crops in a training batch; the last batch of an epoch may be smaller
-        eval_batch_size: blocks in a batch of validation and test, as far as they are of equal length
+        eval_batch_size: blocks in a batch of validation, as far as they are of equal length
         num_workers: processes that read; 0 reads in the training process
         seed: of order, places and flips
         polarity_flip: invert half of the training crops, input and target together
@@ -97,7 +97,7 @@ class AudioDataModule(LightningDataModule):
             check_content(self.found)
 
     def setup(self, stage: str | None = None) -> None:
-        """Make the data sets of a stage ("fit", "validate", "test"), or all of them."""
+        """Make the data sets of a stage, "fit" or "validate", or of both; evaluate.py reads the test split itself."""
         self.found = self.found or self.recordings()
         if stage in ("fit", None):
             longest = max(self.found["train"], key=lambda recording: recording.frames)
@@ -121,8 +121,6 @@ class AudioDataModule(LightningDataModule):
             )
         if stage in ("fit", "validate", None):
             self.val_set = self._blocks("val")
-        if stage in ("test", None):
-            self.test_set = self._blocks("test")
 
     def train_dataloader(self) -> DataLoader[Segment]:
         return DataLoader(
@@ -138,15 +136,12 @@ class AudioDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader[Segment]:
         return self._block_loader(self.val_set)
 
-    def test_dataloader(self) -> DataLoader[Segment]:
-        return self._block_loader(self.test_set)
-
     def _blocks(self, split: str) -> Blocks:
         shortest = min(self.found[split], key=lambda recording: recording.frames)
-        if shortest.frames < SHORTEST:
+        if shortest.frames < SHORTEST_RECORDING:
             raise ValueError(
-                f"{shortest.input} has {shortest.frames} samples, too few for the metrics, which need {SHORTEST}. "
-                f"Remove the pair from {split}, or join it with another."
+                f"{shortest.input} has {shortest.frames} samples, too few for the metrics, which need "
+                f"{SHORTEST_RECORDING}. Remove the pair from {split}, or join it with another."
             )
         return Blocks(self.found[split], self.eval_length, self.context, self.eval_minimum, self.preload)
 

@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from data.replacing import replacing
+
 Known = dict[str, list[Any]]
 """Size in bytes, time of change in ns, and what is remembered, by path."""
 
@@ -33,8 +35,5 @@ def load(cache: Path) -> Known:
 
 def save(cache: Path, known: Known) -> None:
     """Remembers the files that still exist. A folder that cannot be written only makes the next start slower."""
-    part = cache.with_name(f"{cache.name}.{os.getpid()}.part")
-    with suppress(OSError):
-        cache.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError), replacing(cache) as part:
         part.write_text(json.dumps({path: entry for path, entry in known.items() if os.path.exists(path)}))
-        part.replace(cache)

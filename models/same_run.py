@@ -63,6 +63,8 @@ def kind(config: Mapping[str, Any]) -> str:
         if isinstance(values, dict):
             free = {*FREE_OPTIONS.get(section, ()), "root"} - {*_LENGTH}
             values = {key: value for key, value in values.items() if key not in free}
+        if section == "choices" and isinstance(values, dict):  # those of earlier versions name other files as well
+            values = {"loss": values.get("loss")}
         if section not in _FREE_OF_MODEL:
             kept.append((str(section), repr(values)))
     return repr(sorted(kept))

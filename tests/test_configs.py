@@ -78,7 +78,7 @@ def test_the_default_is_the_papers_recipe() -> None:
     assert (len(net.blocks), net.receptive_field, net.lookahead) == (10, 14323, 7161)
     assert net.blocks[0].conv.weight.shape == (32, 1, 15)
     assert [block.dilation for block in net.blocks] == [2**n for n in range(10)]
-    assert cfg.choices == {"loss": "l1", "model": "tcn", "data": "synthetic"}
+    assert cfg.choices == {"loss": "l1"}
 
 
 @pytest.mark.parametrize("experiment", names("experiment"))
@@ -155,7 +155,7 @@ def test_every_trainer_composes(trainer: str) -> None:
 @pytest.mark.parametrize("data", names("data"))
 def test_every_data_set_composes(data: str, tmp_path: Path) -> None:
     cfg = composed(f"data={data}", f"data.root={tmp_path}", "loss=mel")
-    assert (cfg.choices.data, cfg.name) == (data, f"mel-seed42-{data}")
+    assert cfg.name == f"mel-seed42-{data}"
     assert plain(cfg.data)["root"] == str(tmp_path)
     assert cfg.loss.sample_rate == cfg.data.sample_rate
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:1 of 3 training recordings")  # 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(datamodule, "SHORTEST", 1)  # the recordings of these tests are tiny
+    monkeypatch.setattr(datamodule, "SHORTEST_RECORDING", 1)  # the recordings of these tests are tiny
 
 
 @pytest.fixture
@@ -107,15 +107,14 @@ def test_workers_change_nothing(root, workers):
 def test_preloading_changes_nothing(root):
     plain, kept = ready(root), ready(root, preload=True)
     assert same(epochs(plain, 1)[0], epochs(kept, 1)[0])
-    assert same(list(plain.test_dataloader()), list(kept.test_dataloader()))
+    assert same(list(plain.val_dataloader()), list(kept.val_dataloader()))
 
 
 def test_flips_in_training_only(root):
     data = ready(root, segment_length=100)
     signs = torch.cat([torch.sign(batch.input[:, 0, 0]) for batch in epochs(data, 1)[0]])
     assert set(signs.tolist()) == {-1.0, 1.0}
-    for loader in (data.val_dataloader(), data.test_dataloader()):
-        assert all(bool((batch.input > 0).all()) for batch in loader)
+    assert all(bool((batch.input > 0).all()) for batch in data.val_dataloader())
     unflipped = epochs(ready(root, segment_length=100, polarity_flip=False), 1)[0]
     assert all(bool((batch.input > 0).all()) for batch in unflipped)
 
@@ -123,12 +122,11 @@ def test_flips_in_training_only(root):
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 def test_evaluation_goes_through_every_recording(root, batch_size):
     data = ready(root, receptive_field=51, lookahead=20, eval_batch_size=batch_size)
-    for split, loader in (("val", data.val_dataloader()), ("test", data.test_dataloader())):
-        batches = list(loader)
-        assert all(batch.input.ndim == 3 and len(batch.input) <= batch_size for batch in batches)
-        parts = [item[:, 30:-20] for batch in batches for item in batch.target]
-        whole = [audio.read(recording.target) for recording in data.found[split]]
-        np.testing.assert_array_equal(torch.cat(parts, -1), np.concatenate(whole, -1))
+    batches = list(data.val_dataloader())
+    assert all(batch.input.ndim == 3 and len(batch.input) <= batch_size for batch in batches)
+    parts = [item[:, 30:-20] for batch in batches for item in batch.target]
+    whole = [audio.read(recording.target) for recording in data.found["val"]]
+    np.testing.assert_array_equal(torch.cat(parts, -1), np.concatenate(whole, -1))
 
 
 def test_crop_shorter_than_the_receptive_field(root):
@@ -157,7 +155,7 @@ def test_nan_is_found_before_training(root):
 def test_unused_and_too_short_recordings_are_named(root, monkeypatch):
     with pytest.warns(UserWarning, match=r"1 of 3 training recordings .* crop of 1000 samples.*Train/input_2_\.wav"):
         module(root).setup("fit")
-    monkeypatch.setattr(datamodule, "SHORTEST", 2501)
+    monkeypatch.setattr(datamodule, "SHORTEST_RECORDING", 2501)
     with pytest.raises(ValueError, match=r"Val/input_0_\.wav has 2500 samples, too few .* need 2501"):
         module(root).setup("validate")
 

@@ -47,7 +47,7 @@ ROOMS: dict[str, set[str]] = {
     "scripts": set(),  # its __init__.py
     "scripts.extras": set(),
     "scripts.training": {"models", "data", "scripts.extras"},
-    "scripts.results": {"data"},
+    "scripts.results": {"models", "data"},
     "scripts.measure": {"models", "data"},
     "scripts.report": {"models", "data", "scripts.extras", "scripts.results", "scripts.measure"},
     "scripts.export": {"models", "data", "scripts.extras", "scripts.results"},

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models.same_run import changed
+from models.same_run import changed, kind
 
 CONFIG: dict[str, Any] = {
     "seed": 1,
@@ -69,3 +69,10 @@ def test_what_changes_the_training_is_told(option: str, value: Any) -> None:
 def test_runs_of_before_these_options_are_continued() -> None:
     old = {key: value for key, value in CONFIG.items() if key != "compile"} | {"optimizer": {"lr": 0.001}}
     assert changed(old, CONFIG) == {}
+
+
+def test_a_model_is_the_same_whatever_else_a_version_recorded_of_it() -> None:
+    old = CONFIG | {"choices": {"loss": "l1", "model": "tcn", "data": "synthetic"}}
+    assert kind(old | {"seed": 2}) == kind(CONFIG | {"choices": {"loss": "l1"}})
+    assert kind(old) != kind(CONFIG | {"choices": {"loss": "mrstft"}})
+    assert kind(old) != kind(with_option("trainer.max_epochs", 20) | {"choices": {"loss": "l1"}})

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from devices_under_test import Array, delay, identity, silent, slow_compressor, static_compressor
 from scipy.signal import butter, sosfilt
 
-from scripts.measure.devices import la2a_at
+from scripts.measure.devices import Device, la2a_at
 from scripts.measure.steady import (
     LEVELS_DB,
     Timing,
     distortion,
     frequency_response,
-    harmonic_distortion,
     harmonics,
     static_curve,
 )
 
 RATES = (44_100, 48_000, 96_000)
 LEVELS = np.array(LEVELS_DB, dtype=float)
+
+
+def harmonic_distortion(device: Device, rate: int, levels: Sequence[float] = LEVELS_DB) -> tuple[Array, Array]:
+    return distortion(harmonics(device, rate, levels))
 
 
 @pytest.mark.parametrize("rate", RATES)

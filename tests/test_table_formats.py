@@ -44,6 +44,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_an_interrupted_write_leaves_the_tables_of_before_or_whole_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluation = made_scores.evaluation(tmp_path, made_scores.study(seeds=["1"]))
+    formats.write(tmp_path, evaluation)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    write, written = Path.write_text, []
+
+    def third_by_half(self: Path, text: str, **options: str) -> None:
+        written.append(self)
+        write(self, text[: len(text) // 2] if len(written) == 3 else text, **options)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_text", third_by_half)
+    with pytest.raises(KeyboardInterrupt):
+        formats.write(tmp_path, evaluation)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
 def test_markdown_has_the_best_in_bold_ties_with_a_sign_and_intervals_in_brackets(tmp_path: Path) -> None:
     wobble = np.tile([0.01, -0.01], 6)
     values = {"l1": np.linspace(1, 2, 12), "esr": np.linspace(1, 2, 12) + wobble + 1e-3, "stft": np.linspace(2, 4, 12)}

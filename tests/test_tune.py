@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from models import run
+from models.run import Run
 from tests.conftest import ROOT, TINY, Entry
 
 RANGES = ("optimizer.lr=tag(log,interval(1e-4,1e-2))", "data.batch_size=choice(4,8)")
@@ -36,9 +36,9 @@ def test_optuna_finds_the_best_score_and_goes_on(tmp_path: Path, tiny_root: Path
     assert len(folders) == 3
     assert first < {*folders}
     best = yaml.safe_load((study / "optimization_results.yaml").read_text())
-    scores = {name: run.read_status(folder)["score"] for name, folder in folders.items()}
+    scores = {name: Run.read(folder).status["score"] for name, folder in folders.items()}
     assert best["best_value"] == min(scores.values())
-    found = run.read_config(folders[min(scores, key=lambda name: scores[name])])
+    found = Run.read(folders[min(scores, key=lambda name: scores[name])]).config
     assert found["optimizer"]["lr"] == best["best_params"]["optimizer.lr"]
 
 
@@ -55,4 +55,4 @@ def test_the_best_score_is_what_a_job_returns(train: Entry, tmp_path: Path, monk
     for _ in range(2):
         result = train("name=a", "trainer.max_epochs=2", callback)
         assert result.code == 0
-        assert f"returned {run.read_status(tmp_path / 'runs/tiny/a')['score']}\n" in result.out
+        assert f"returned {Run.read(tmp_path / 'runs/tiny/a').status['score']}\n" in result.out

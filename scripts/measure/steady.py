@@ -128,17 +128,6 @@ def distortion(amplitudes: Array) -> tuple[Array, Array]:
     return 100 * np.sqrt(np.nansum(relative**2, axis=1)) + 0 * fundamental, decibels(relative)
 
 
-def harmonic_distortion(
-    device: Device,
-    sample_rate: int,
-    levels_db: Sequence[float] = LEVELS_DB,
-    frequency: float = FREQUENCY,
-    timing: Timing = TIMING,
-) -> tuple[Array, Array]:
-    """THD in % and harmonics 2 … 10 in dBc for each level of a steady sine: `distortion` of `harmonics`."""
-    return distortion(harmonics(device, sample_rate, levels_db, frequency, timing))
-
-
 def frequency_response(
     device: Device, sample_rate: int, level_db: float = RESPONSE_DB, seed: int = 0, timing: Timing = TIMING
 ) -> tuple[Array, Array]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from models.atomic import write_text
 from scripts.results import findings, setting_tables, table
 from scripts.results.html import html, page
 from scripts.results.latex import latex
@@ -38,7 +39,7 @@ def write(folder: Path, evaluation: Evaluation) -> str:
         "table1.html": page([*ours, table.paper_table()], setting_tables.html_section(evaluation)),
     }
     for name, content in files.items():
-        (Path(folder) / name).write_text(content, encoding="utf-8", newline="")
+        write_text(Path(folder) / name, content)
     return text
 
 
