@@ -7,8 +7,9 @@ it with a length of its own, which is learned, and what comes out is their weigh
 
     hₙ ← hₙ + (1 − aₙ)·(uᵢ − hₙ)        aₙ = exp(−1/Tₙ)        yᵢ = Σ cₙ·hₙ + d·uᵢ
 
-They are computed for all steps at once, as a convolution by Fourier transforms; in exported graphs from one step to the
-next. Controls reach the modulation in an exponential way of 10 ms, so that turned knobs make no steps.
+In training they are computed for all steps at once, as a convolution by Fourier transforms; where no gradient is asked
+for, and in exported graphs, from one step to the next. Controls reach the modulation in an exponential way of 10 ms, so
+that turned knobs make no steps.
 
 Source: Gu et al., "On the parameterization and initialization of diagonal state space models", NeurIPS 2022; Yin, Wang,
 Dannenberg et al., "Modeling analog dynamic range compressors using deep learning and state-space models", 2024, whose
@@ -24,7 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch._higher_order_ops import scan
 
-from models import levels
+from models import levels, statespace_live
+from models.compiled import arrays
 from models.endless import glide
 from models.net import State
 from models.sidechain import HOP, SideChain
@@ -97,6 +99,16 @@ class Layer(nn.Module):
         y, h = self.averages.once(_bent(self.first, self.linear(x)), h)
         return self._modulated(x, y, condition), h
 
+    def numbers(self, condition: Tensor) -> tuple[Tensor, ...]:
+        """For `models.statespace_live`: linear layer, averages, scale and shift at a condition, slopes and residual."""
+        averages, film = self.averages, self.modulation(condition)
+        keep = torch.exp(-torch.exp(-averages.log_length))
+        of_averages = keep, averages.weight, averages.direct
+        return (
+            self.linear.weight, self.linear.bias, self.first.weight, *of_averages, film, self.second.weight,
+            self.residual,
+        )  # fmt: skip
+
     def _modulated(self, x: Tensor, y: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.modulation(condition).chunk(2, dim=-1)
         return self.residual * x + _bent(self.second, scale * y + shift)
@@ -167,11 +179,23 @@ class S4D(SideChain):
         else:
             on_their_way, moving = glide(moving, controls, x.shape[1], GLIDE)
         condition = self.conditioning(on_their_way)
+        if x.device.type == "cpu" and not torch.is_grad_enabled():
+            gains, after = self._compiled(x, condition, averages)
+            return gains, (moving, *after)
         x = self.expand(x)
         layer: Any
         for n, layer in enumerate(self.layers):
             x, averages[n] = layer(x, averages[n], condition)
         return _bounded(self.contract(x)).transpose(1, 2), (moving, *averages)
+
+    def _compiled(self, x: Tensor, condition: Tensor, averages: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Step after step where no gradient is asked for; see `models.statespace_live`."""
+        of_each = zip(*(layer.numbers(condition) for layer in self.layers), strict=True)  # type: ignore[operator]
+        of_layers, h = [torch.stack(parts) for parts in of_each], torch.stack(averages)
+        out = x.new_empty(*x.shape[:2], self.out_channels)
+        enter, leave = self.expand, self.contract
+        statespace_live.run(*arrays(x, enter.weight, enter.bias, *of_layers, leave.weight, leave.bias, h, out))
+        return _bounded(out).transpose(1, 2), list(h)
 
     def _scanned(
         self, x: Tensor, moving: Tensor, averages: State, controls: Tensor, happens: Tensor

@@ -81,6 +81,21 @@ def test_it_begins_at_rest_and_is_warmed(name: str) -> None:
 
 
 @every_net
+def test_without_a_gradient_it_is_the_same(name: str) -> None:
+    """There some are computed by other means; also while controls move."""
+    net = net_of(name)
+    x, (first, second) = noise(2, 1, 1300), knobs(4).split(2)  # type: ignore[no-untyped-call]
+    state = net.start(first)
+    with_gradient, after = net.step(x, state, second)
+    assert with_gradient.requires_grad
+    with torch.no_grad():
+        without, after_without = net.step(x, state, second)
+    torch.testing.assert_close(without, with_gradient, rtol=0, atol=1e-12)
+    for part, other in zip(after_without, after, strict=True):
+        torch.testing.assert_close(part, other, rtol=0, atol=1e-12)
+
+
+@every_net
 def test_the_past_matters_without_end_and_the_future_never(name: str) -> None:
     net = net_of(name, warm_up=0)
     x = noise(1, 1, 500).requires_grad_()
