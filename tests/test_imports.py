@@ -7,6 +7,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,12 @@ def arrows(root: Path) -> dict[str, set[str]]:
     return found
 
 
+@cache
+def project() -> dict[str, set[str]]:
+    """Those of this project."""
+    return arrows(ROOT)
+
+
 def room(module: str) -> str:
     """The room of a file: a package, a folder of scripts/, or a file that stands alone."""
     parts = module.split(".")
@@ -134,7 +141,7 @@ def circle(found: Mapping[str, set[str]]) -> list[str]:
 @pytest.mark.parametrize("name", sorted({room(module) for module in modules(ROOT)}))
 def test_a_room_imports_only_those_that_it_may(name: str) -> None:
     assert name in ROOMS, f"{name} is a new room: say in ROOMS whom it may import, or move it into one"
-    further = between_rooms(arrows(ROOT))[name] - ROOMS[name]
+    further = between_rooms(project())[name] - ROOMS[name]
     assert not further, f"{name} imports {', '.join(sorted(further))}"
 
 
@@ -143,8 +150,8 @@ def test_the_rooms_are_there() -> None:
 
 
 def test_nothing_is_imported_in_a_circle() -> None:
-    assert circle(arrows(ROOT)) == []
-    assert circle(between_rooms(arrows(ROOT))) == []
+    assert circle(project()) == []
+    assert circle(between_rooms(project())) == []
     assert circle(ROOMS) == []  # nor may it ever be
 
 
