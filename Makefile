@@ -29,7 +29,7 @@ test: lint
 test-all: lint
 	$(RUN) -m pytest -n 2 --dist worksteal -m ''
 
-# The library by itself, for which torch, SciPy, NumPy, pytest and hypothesis are enough: with RUN=python in any environment.
+# The library by itself: torch and SciPy, and for the tests NumPy, Matplotlib, librosa, pytest, hypothesis. RUN=python: anywhere.
 LIBRARY := filterbank gradients losses_freq losses_perceptual losses_time presets properties public_surface \
 	random_resolution together refusals precision silent_target hostile_inputs derivatives loss_modules transforms
 test-library:
