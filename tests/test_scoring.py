@@ -39,7 +39,7 @@ def scored(blocks: list[Pair], **metrics: torch.nn.Module) -> list[Score]:
     return list(score(blocks, {"c": metrics}, shortest=min(block.frames for block, _, _ in blocks)))
 
 
-def separately(metrics: Mapping[str, Any], output: Tensor, target: Tensor) -> dict[str, Tensor]:
+def separately(metrics: Mapping[str, Any], output: Tensor, target: Tensor, compute: Any) -> dict[str, Tensor]:
     """The statistics of each metric by itself, in float64: what `auraloss.together.statistics` computes in one pass."""
     found = {}
     for name, metric in metrics.items():

@@ -10,6 +10,9 @@ from auraloss import together
 from auraloss.base import Loss
 from auraloss.freq import MelSTFTLoss, MultiResolutionSTFTLoss, RandomResolutionSTFTLoss, STFTLoss
 from auraloss.time import ESRLoss, SISDRLoss
+from scripts.scoring import spectra
+
+COMPUTE = pytest.mark.parametrize("compute", [together.distances, spectra.distances], ids=["torch", "compiled"])
 
 LOSSES: dict[str, Loss] = {
     "stft": STFTLoss(),
@@ -33,6 +36,9 @@ LOSSES: dict[str, Loss] = {
 }
 
 
+USUAL = {name: LOSSES[name] for name in ("stft", "other floor", "window", "odd", "mel", "mr", "mr mel", "draw")}
+
+
 def pair(items: int, channels: int, samples: int = 20_000, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
     """Noise that fades below every floor; the last item of the input begins with silence."""
     generator = torch.Generator().manual_seed(0)
@@ -43,10 +49,13 @@ def pair(items: int, channels: int, samples: int = 20_000, dtype: torch.dtype = 
     return input.to(dtype), target.to(dtype)
 
 
-def test_all_losses_at_once_are_the_losses_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@COMPUTE
+def test_all_losses_at_once_are_the_losses_one_by_one(
+    compute: together.Distances, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(together, "CPU_BINS", 4000)  # many parts, the last one shorter
     input, target = pair(2, 2)
-    found = together.statistics(LOSSES, input, target)
+    found = together.statistics(LOSSES, input, target, compute)
     assert list(found) == list(LOSSES)
     for name, loss in LOSSES.items():
         expected = loss.statistics(input, target)
@@ -57,11 +66,23 @@ def test_all_losses_at_once_are_the_losses_one_by_one(monkeypatch: pytest.Monkey
         torch.testing.assert_close(loss.value(found[name]), value, rtol=1e-5, atol=1e-7, msg=name)
 
 
-def test_several_inputs_share_a_target() -> None:
+def test_compiled_loops_find_what_torch_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses that these loops know, so that none is left to torch; several floors, with bands and without."""
+    monkeypatch.setattr(together, "CPU_BINS", 4000)
     input, target = pair(3, 2)
-    found = together.statistics(LOSSES, input, target[:1])
+    expected = together.statistics(USUAL, input, target[:1])
+    monkeypatch.setattr(together, "distances", None)  # which they would call
+    found = together.statistics(USUAL, input, target[:1], spectra.distances)
+    for name in USUAL:
+        torch.testing.assert_close(found[name], expected[name], rtol=2e-6, atol=1e-6, msg=name)
+
+
+@COMPUTE
+def test_several_inputs_share_a_target(compute: together.Distances) -> None:
+    input, target = pair(3, 2)
+    found = together.statistics(LOSSES, input, target[:1], compute)
     for number in range(3):
-        alone = together.statistics(LOSSES, input[number : number + 1], target[:1])
+        alone = together.statistics(LOSSES, input[number : number + 1], target[:1], compute)
         for name in LOSSES:
             torch.testing.assert_close(found[name][number], alone[name][0], rtol=1e-12, atol=0, msg=name)
 
@@ -82,9 +103,10 @@ def test_precision_follows_the_signals() -> None:
     torch.testing.assert_close(half, loss.statistics(input.half(), target.half()).double(), rtol=2e-5, atol=1e-5)
 
 
-def test_equal_signals_differ_by_nothing() -> None:
+@COMPUTE
+def test_equal_signals_differ_by_nothing(compute: together.Distances) -> None:
     _, target = pair(1, 1)
-    found = together.statistics(LOSSES, target, target)
+    found = together.statistics(LOSSES, target, target, compute)
     for name in ("stft", "other floor", "pooled", "mel", "mr", "mr mel", "draw"):
         assert float(LOSSES[name].value(found[name])) == 0, name
 

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from auraloss import together
 from data.segments import Block
+from scripts.scoring import spectra
 
 GROUP = 128  # blocks in a row of a pooled metric: the batch size of the paper's evaluation
 
@@ -74,7 +75,8 @@ def score(
             for key, metric in metrics.items()
         }
         try:
-            found = together.statistics({".".join(key): metric for key, metric in frozen.items()}, output, target)
+            named = {".".join(key): metric for key, metric in frozen.items()}
+            found = together.statistics(named, output, target, spectra.distances)
         except ValueError as error:
             raise ValueError(f"{block.recording.target}, {samples} samples: {error}") from error
         for key, metric in metrics.items():
