@@ -24,6 +24,11 @@ class AudioInfo(NamedTuple):
     channels: int
 
 
+def _reason(error: Exception) -> str:
+    """What a library says of a file, without the full stop that it may end with."""
+    return str(error).rstrip(".")
+
+
 def info(path: str | Path) -> AudioInfo:
     """Length, sample rate and number of channels of a file; where its header is wrong, the length that is there.
 
@@ -34,7 +39,7 @@ def info(path: str | Path) -> AudioInfo:
         with opened(path) as file:
             return AudioInfo(file.frames, file.samplerate, file.channels)
     except (soundfile.SoundFileError, OSError) as error:
-        raise ValueError(f"{path} cannot be read: {error}. Replace it by a readable audio file.") from error
+        raise ValueError(f"{path} cannot be read: {_reason(error)}. Replace it by a readable audio file.") from error
 
 
 def read(path: str | Path, start: int = 0, frames: int = -1, there: Layout | None = None) -> np.ndarray:
@@ -57,7 +62,7 @@ def read(path: str | Path, start: int = 0, frames: int = -1, there: Layout | Non
             file.seek(start)
             audio = file.read(frames, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as error:
-        raise ValueError(f"{path} cannot be read at sample {start}: {error}.") from error
+        raise ValueError(f"{path} cannot be read at sample {start}: {_reason(error)}.") from error
     if 0 <= frames != len(audio):
         raise _too_short(path, start, frames, len(audio))
     return np.ascontiguousarray(audio.T)
@@ -99,7 +104,7 @@ class Reader:
                 file.seek(self._layout.offset + 4 * channels * start)
                 present = file.readinto(interleaved.data.cast("B"))
         except OSError as error:
-            raise ValueError(f"{self.path} cannot be read at sample {start}: {error}.") from error
+            raise ValueError(f"{self.path} cannot be read at sample {start}: {_reason(error)}.") from error
         if present != interleaved.nbytes:
             raise _too_short(self.path, start, frames, present // (4 * channels))
         if not direct:

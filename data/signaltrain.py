@@ -40,6 +40,9 @@ _SHOWN = 10  # problems spelled out in one error
 _SCAN_FRAMES = 1 << 20  # samples read at a time while looking for NaN
 
 
+# Files of another sample rate or number of channels, by what they have, the remedy, and the option that takes them so.
+_Others = dict[tuple[str, str, str], list[Path]]
+
 # In the order of `Recording.controls`.
 CONTROLS = (
     Control("switch", 0, 1, 1, "0 compress, 1 limit", "mode", positions=("compress", "limit")),
@@ -91,16 +94,19 @@ def recordings(root: str | Path, sample_rate: int = 44_100, channels: int = 1) -
     """
     folder = _folder(root)
     problems: list[str] = []
+    others: _Others = defaultdict(list)
     found: dict[str, list[Recording]] = {split: [] for split in SPLITS}
     pairs = {split: _pairs(folder / name, problems) for split, name in SPLITS.items()}
     for split, by_id in pairs.items():
         for number, (inputs, targets) in sorted(by_id.items()):
             if len(inputs) == 1 and len(targets) == 1:
-                recording = _recording(split, number, inputs[0], targets[0], sample_rate, channels, problems)
+                recording = _recording(split, number, inputs[0], targets[0], sample_rate, channels, problems, others)
                 if recording:
                     found[split].append(recording)
             else:
                 problems.append(_unpaired(split, number, pairs))
+    total = sum(len(inputs) + len(targets) for by_id in pairs.values() for inputs, targets in by_id.values())
+    problems += _of_another_format(others, total)
     _raise(problems, f"The data set {folder} cannot be used:")
     return found
 
@@ -205,6 +211,17 @@ def _unpaired(split: str, number: int, pairs: dict[str, _Pairs]) -> str:
     return f"{names} has no {missing} with id {number} beside it. {remedy}{_version_hint(number)}"
 
 
+def _of_another_format(others: _Others, total: int) -> list[str]:
+    """What to do about files of another sample rate or number of channels; once, if all files are alike."""
+    problems = []
+    for (fault, remedy, option), paths in others.items():
+        if len(paths) == total:
+            problems.append(f"All {total} files have {fault}: pass {option}")
+        else:
+            problems += [f"{path} has {fault}. {remedy} it, or convert the others and pass {option}" for path in paths]
+    return problems
+
+
 def _recording(
     split: str,
     number: int,
@@ -213,9 +230,10 @@ def _recording(
     sample_rate: int,
     channels: int,
     problems: list[str],
+    others: _Others,
 ) -> Recording | None:
     """Check the names and headers of a pair."""
-    before = len(problems)
+    before = len(problems), sum(map(len, others.values()))
     match = _TARGET.fullmatch(target.name)
     assert match  # only names that match are paired
     switch, peak_reduction = _number(match["switch"]), _number(match["peak_reduction"])
@@ -239,21 +257,17 @@ def _recording(
         if header.frames == 0:
             problems.append(f"{path} is empty: 0 samples. Render it again, or remove the pair.")
         if header.sample_rate != sample_rate:
-            problems.append(
-                f"{path} has a sample rate of {header.sample_rate} Hz, {sample_rate} Hz is asked for. "
-                f"Resample it, or, if all files have that rate, pass data.sample_rate={header.sample_rate}"
-            )
+            fault = f"a sample rate of {header.sample_rate} Hz, {sample_rate} Hz is asked for"
+            others[fault, "Resample", f"data.sample_rate={header.sample_rate}"].append(path)
         if header.channels != channels:
-            problems.append(
-                f"{path} has {header.channels} channel(s), {channels} is asked for. "
-                f"Convert it, or, if all files have as many, pass data.channels={header.channels}"
-            )
+            fault = f"{header.channels} channel(s), {channels} is asked for"
+            others[fault, "Convert", f"data.channels={header.channels}"].append(path)
     if len(lengths) == 2 and lengths[0] != lengths[1]:
         problems.append(
             f"{input} has {lengths[0]} samples, {target} has {lengths[1]}. "
             f"Align the two and cut them to the same length.{_version_hint(number)}"
         )
-    if len(problems) > before:
+    if (len(problems), sum(map(len, others.values()))) != before:
         return None
     return Recording(
         id=str(number),

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = recordings(options.root, options.sample_rate, options.channels)
         contents = check_content(found)
     except ValueError as error:
-        print(error, file=sys.stderr)
+        print(_own_options(str(error)), file=sys.stderr)
         return 1
     lengths = {"train": options.segment_length, "val": options.eval_length, "test": options.eval_length}
     print("\n".join(describe(found, contents, lengths)))
@@ -33,6 +33,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if faults:
         print("This would spoil a training:", *(f"  - {fault}" for fault in faults), sep="\n", file=sys.stderr)
     return 1 if faults else 0
+
+
+def _own_options(message: str) -> str:
+    """A message of data/ in terms of this command instead of train.py's."""
+    for option, own in (
+        ("data.sample_rate=", "--sample-rate "),
+        ("data.channels=", "--channels "),
+        ("data.root=", "--root "),
+    ):
+        message = message.replace(option, own)
+    return message
 
 
 def describe(found: dict[str, list[Recording]], contents: dict[Path, Content], lengths: dict[str, int]) -> list[str]:

@@ -98,6 +98,20 @@ def test_sizes_of_one_loss_alone_answer_nothing(tmp_path: Path) -> None:
     assert findings.overall([found]) == ""
 
 
+def test_columns_in_which_no_model_beats_the_input_are_named(tmp_path: Path) -> None:
+    rows = [*segments("esr", 2 * EASY), *segments("l1", 3 * EASY), *segments("unprocessed", EASY)]
+    of = table.tables(made_scores.evaluation(tmp_path, rows))[0]
+    assert findings.no_better_than_the_input(of) == "In ESR no model is better than the unprocessed input."
+    rows = [*segments("esr", EASY), *segments("l1", 3 * EASY), *segments("unprocessed", 2 * EASY)]
+    assert findings.no_better_than_the_input(table.tables(made_scores.evaluation(tmp_path, rows))[0]) == ""
+
+
+def test_a_score_that_falls_short_of_the_inputs_is_named(tmp_path: Path) -> None:
+    rows = [row("l1", "SI-SDR", 10.0), row("unprocessed", "SI-SDR", 12.0)]
+    of = table.tables(made_scores.evaluation(tmp_path, rows, metrics={"SI-SDR": {"higher_is_better": True}}))[0]
+    assert findings.no_better_than_the_input(of) == "In SI-SDR no model is better than the unprocessed input."
+
+
 def test_a_column_without_a_number_has_no_winner(tmp_path: Path) -> None:
     found = answer(tmp_path, [row("esr", "ESR", math.nan), row("l1", "ESR", math.nan)])
     assert (found.winner, found.own_wins) == ("", None)

@@ -214,7 +214,7 @@ def test_browser_without_web_audio_is_told_so(visit: Open) -> None:
 
 
 def test_page_without_audio_and_findings_still_has_its_tables(visit: Open, tmp_path: Path) -> None:
-    empty: dict[str, list[Any]] = {"passages": [], "worst": [], "findings": [], "charts": [], "notes": []}
+    empty: dict[str, list[Any]] = {"passages": [], "worst": [], "findings": [], "answer": "", "charts": [], "notes": []}
     page = visit(page_context.write(tmp_path / "bare.html", **empty))
     assert page.locator("h2").all_text_contents() == ["Tables"]
     page.locator("th button").first.click()

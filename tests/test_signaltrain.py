@@ -242,8 +242,16 @@ def test_fault_is_named_with_file_number_and_remedy(root, fault):
 
 
 def test_mono_where_stereo_is_asked_for(root):
-    with pytest.raises(ValueError, match=r"has 1 channel\(s\), 2 is asked for.*data\.channels=1"):
+    with pytest.raises(
+        ValueError, match=r"All \d+ files have 1 channel\(s\), 2 is asked for: pass data\.channels=1"
+    ) as told:
         recordings(root, channels=2)
+    assert len(str(told.value).splitlines()) == 2
+
+
+def test_the_check_names_its_own_options(root, capsys):
+    assert check_dataset.main(["--root", str(root), "--sample-rate", "48000"]) == 1
+    assert capsys.readouterr().err.endswith("44100 Hz, 48000 Hz is asked for: pass --sample-rate 44100\n")
 
 
 def test_root_missing(tmp_path):

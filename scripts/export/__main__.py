@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.export import folder
+from scripts.export import card, folder
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         about = folder.write(options.run, out, options.checkpoint, options.format or folder.FORMATS, options.seconds)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    if about["scores"] is None:
-        print("This checkpoint is not among the scores of its study: evaluate.py first, and the export has them.")
+    if about["scores"] is None and "Not scored" in (out / card.CARD).read_text(encoding="utf-8"):
+        print("The export has no scores: evaluate.py has not scored this checkpoint. Evaluate, then export again.")
     latency = about["latency"]
     print(f"{out}: latency {latency} samples ({1000 * latency / about['sample_rate']:.1f} ms)")
 

@@ -20,7 +20,8 @@ def write(run: Path, out: Path, about: Mapping[str, Any]) -> None:
         about: what `describe` says of it.
     """
     kept = run / CARD
-    of_model = kept.read_text(encoding="utf-8") if kept.is_file() else _of_model(about)
+    own = about["checkpoint"] == "best" and kept.is_file()
+    of_model = kept.read_text(encoding="utf-8") if own else _of_model(about)
     (out / CARD).write_text(f"{of_model.rstrip()}\n\n{_of_export(about)}", encoding="utf-8")
 
 

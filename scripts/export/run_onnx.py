@@ -28,7 +28,7 @@ rate, channels, latency = (int(about[key]) for key in ("sample_rate", "in_channe
 
 with soundfile.SoundFile(source) as file:
     if file.samplerate != rate or file.channels % channels or controls.shape[1] != model.get_inputs()[1].shape[1]:
-        sys.exit(f"error: the network takes {rate} Hz, {channels} channel(s), and these controls: {about['controls']}")
+        sys.exit(f"error: {source} must have {rate} Hz and {channels} channel(s); model.json lists the controls")
     zeros = [np.zeros(entry.shape, np.float32) for entry in model.get_inputs()[2:]]
     silence = np.zeros((1, channels, int(about["receptive_field"]) - 1), np.float32)
     if silence.size:  # after it the state is that of a device which has heard nothing yet

@@ -86,7 +86,16 @@ def context(folder: Path) -> dict[str, Any]:
         "subtitle": _subtitle(evaluation.info),
         "facts": _facts(evaluation.info, networks),
         "notes": list(dict.fromkeys(notes)),
-        "answer": f"{findings.overall(found)} {findings.waveform_or_spectra(tables[0])}".strip(),
+        "answer": " ".join(
+            filter(
+                None,
+                (
+                    findings.overall(found),
+                    findings.waveform_or_spectra(tables[0]),
+                    findings.no_better_than_the_input(tables[0]),
+                ),
+            )
+        ),
         "findings": found,
         "tables": [_table(of) for of in (*tables, table.paper_table())],
         "footnotes": [f"{mark} {text}" for mark, text in zip("¹²³⁴", table.FOOTNOTES, strict=True)],
@@ -110,7 +119,9 @@ def _runs(evaluation: Evaluation) -> list[dict[str, str]]:
 
 
 def _findings(tables: Sequence[table.Table]) -> list[findings.Finding]:
-    """One answer for each metric, by the first convention that has it."""
+    """One answer for each metric, by the first convention that has it; none if all models have the same loss."""
+    if len({loss for of in tables for loss in of.losses.values() if loss}) < 2:
+        return []
     answers: dict[str, findings.Finding] = {}
     for of in tables:
         for finding in findings.question(of):

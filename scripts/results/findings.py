@@ -143,6 +143,19 @@ def waveform_or_spectra(of: Table) -> str:
     return " ".join(parts)
 
 
+def no_better_than_the_input(of: Table) -> str:
+    """Which columns have no model that is better than the input as it is; "" if there are none."""
+    if UNPROCESSED not in of.rows:
+        return ""
+    found = []
+    for column in of.columns:
+        winner = of.best(column.name)
+        trained, input = (of.rows[row][column.name].mean if row else np.nan for row in (winner, UNPROCESSED))
+        if trained <= input if column.higher_is_better else trained >= input:
+            found.append(column.name)
+    return f"In {_listed(found)} no model is better than the unprocessed input." if found else ""
+
+
 def _beats(of: Table, column: Column, on_spectra: Mapping[str, bool]) -> bool:
     """Whether the best row of a column is told apart from the best of the other kind of loss."""
     winner = of.best(column.name) or ""

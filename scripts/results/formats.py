@@ -61,7 +61,8 @@ def document(ours: Sequence[Table], evaluation: Evaluation) -> str:
     for of in ours:
         found = findings.question(of)
         summary = f"`{escaped(of.title)}`: {findings.overall(found)}".rstrip()
-        parts += [summary, findings.waveform_or_spectra(of), bullets(escaped(finding.sentence) for finding in found)]
+        parts += [summary, findings.waveform_or_spectra(of), findings.no_better_than_the_input(of)]
+        parts += [bullets(escaped(finding.sentence) for finding in found)]
     parts += [setting_tables.markdown_by_kind(evaluation), setting_tables.markdown_by_setting(evaluation)]
     parts += ["## Notes", bullets(map(escaped, evaluation.notes))] if evaluation.notes else []
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -26,7 +26,12 @@ def text(folder: Path, evaluation: Evaluation) -> str:
     main = next((of for of in ours if of.title == "standard"), ours[0])
     names = [column.name for column in main.columns]
     main = main.part(*([name for name in names if name in COLUMNS] or names[: len(COLUMNS)]))
-    answer = f"{findings.overall(findings.question(main))} {findings.waveform_or_spectra(main)}".strip()
+    answers = (
+        findings.overall(findings.question(main)),
+        findings.waveform_or_spectra(main),
+        findings.no_better_than_the_input(main),
+    )
+    answer = " ".join(filter(None, answers))
     parts = [
         textwrap.fill(_head(main), WIDTH),
         _table(main),

@@ -29,7 +29,8 @@ class HeldOut:
     def note(self) -> str:
         """What was scored."""
         minutes = sum(recording.seconds for recording in self.recordings) / 60
-        return f"Test split: {self.source.root}, {len(self.recordings)} recordings, {minutes:.1f} minutes, all scored."
+        count = f"{len(self.recordings)} recording{'s' if len(self.recordings) > 1 else ''}"
+        return f"Test split: {self.source.root}, {count}, {minutes:.1f} minutes, all scored."
 
     def note_on_training(self, sources: Iterable[Source | None]) -> list[str]:
         """What a reader has to know if runs have learned from other data than those beside the test split."""
