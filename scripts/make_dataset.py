@@ -16,13 +16,15 @@ def main(arguments: list[str] | None = None) -> None:
         description="Write the embedded data set, or tell what the one that is there holds.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--root", help="folder of the data set (default: datasets/la2a-<minutes>min-seed<seed>)")
+    parser.add_argument(
+        "--root", default="datasets/la2a-<minutes>min-seed<seed>", help="folder of the data set (default: %(default)s)"
+    )
     parser.add_argument("--minutes", type=float, default=40.0, help="length of Train; Val and Test add 15 %% or more")
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     parser.add_argument("--sample-rate", type=int, default=44100, help="Hz")
     parser.add_argument("--processes", type=int, default=1, help="that write, to the same files")
     options = parser.parse_args(arguments)
-    root = options.root or f"datasets/la2a-{options.minutes:g}min-seed{options.seed}"
+    root = options.root.replace("<minutes>", f"{options.minutes:g}").replace("<seed>", str(options.seed))
     try:
         found = embedded.recordings(
             root, options.minutes, options.seed, options.sample_rate, processes=options.processes
