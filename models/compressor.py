@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from models import ballistics
 from models.ballistics import Ballistics
+from models.endless import approached
 from models.net import State, Steps
 from models.sidechain import HOP, SideChain
 
@@ -71,7 +72,7 @@ class Compressor(SideChain):
         )
         every = torch.ones_like(threshold)
         steps = torch.exp(EASE * self.times) * RATE * self.times.new_tensor(list(TIMES.values()))  # of each time
-        detector, _, release, charge, discharge = (every * c for c in -torch.expm1(-1 / steps))
+        detector, _, release, charge, discharge = (every * c for c in approached(1 / steps))
         return Ballistics(
             threshold=threshold,
             knee=BY_KNOBS["knee"][0] * torch.exp(knee),

@@ -92,3 +92,13 @@ def glide(before: Tensor, controls: Tensor, steps: int, length: float) -> tuple[
     left = torch.exp(-torch.arange(steps + 1, device=controls.device, dtype=controls.dtype) / length)
     way = controls.unsqueeze(1) + (before - controls).unsqueeze(1) * left[:, None]
     return way[:, 1:], way[:, -1]
+
+
+def approached(rate: Tensor) -> Tensor:
+    """What of a difference is gone after a step, 1 − exp(−rate), to all digits also where a runtime has no ``expm1``.
+
+    >>> approached(torch.tensor([1.0, 1e-6])).tolist()
+    [0.6321205496788025, 9.999995427278918e-07]
+    """
+    half = torch.tanh(rate / 2)
+    return 2 * half / (1 + half)

@@ -27,7 +27,7 @@ from torch._higher_order_ops import scan
 
 from models import levels, statespace_live
 from models.compiled import arrays
-from models.endless import glide
+from models.endless import approached, glide
 from models.net import State
 from models.sidechain import HOP, SideChain
 
@@ -62,7 +62,7 @@ class StateSpace(nn.Module):
         rate = torch.exp(-self.log_length)  # 1/T
         count = torch.arange(steps + 1, device=u.device, dtype=u.dtype)
         kept = torch.exp(-rate.unsqueeze(-1) * count)  # aⁿ, (channels, states, K + 1)
-        new = -torch.expm1(-rate)
+        new = approached(rate)
         kernel = torch.einsum("cn,cnk->ck", self.weight * new, kept[..., :-1])
         size = 1 << (2 * steps - 1).bit_length()
         y = torch.fft.irfft(torch.fft.rfft(u, size) * torch.fft.rfft(kernel, size), size)[..., :steps]
@@ -72,7 +72,7 @@ class StateSpace(nn.Module):
 
     def once(self, u: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """A single step, ``(B, channels)``."""
-        h = h - torch.expm1(-torch.exp(-self.log_length)) * (u.unsqueeze(-1) - h)
+        h = h + approached(torch.exp(-self.log_length)) * (u.unsqueeze(-1) - h)
         return (self.weight * h).sum(-1) + self.direct * u, h
 
 
@@ -102,8 +102,8 @@ class Layer(nn.Module):
     def numbers(self, condition: Tensor) -> tuple[Tensor, ...]:
         """For `models.statespace_live`: linear layer, averages, scale and shift at a condition, slopes and residual."""
         averages, film = self.averages, self.modulation(condition)
-        keep = torch.exp(-torch.exp(-averages.log_length))
-        of_averages = keep, averages.weight, averages.direct
+        new = approached(torch.exp(-averages.log_length))
+        of_averages = new, averages.weight, averages.direct
         return (
             self.linear.weight, self.linear.bias, self.first.weight, *of_averages, film, self.second.weight,
             self.residual,
@@ -195,7 +195,8 @@ class S4D(SideChain):
         out = x.new_empty(*x.shape[:2], self.out_channels)
         enter, leave = self.expand, self.contract
         statespace_live.run(*arrays(x, enter.weight, enter.bias, *of_layers, leave.weight, leave.bias, h, out))
-        return _bounded(out).transpose(1, 2), list(h)
+        # Clones: `torch.export` takes no states that share memory.
+        return _bounded(out).transpose(1, 2), [of_layer.clone() for of_layer in h]
 
     def _scanned(
         self, x: Tensor, moving: Tensor, averages: State, controls: Tensor, happens: Tensor

@@ -10,7 +10,7 @@ from models.kernels import Array, compiled
 
 @compiled
 def run(
-    x: Array, enter: Array, enter_bias: Array, linear: Array, bias: Array, first: Array, keep: Array, weight: Array,
+    x: Array, enter: Array, enter_bias: Array, linear: Array, bias: Array, first: Array, new: Array, weight: Array,
     direct: Array, films: Array, second: Array, residual: Array, leave: Array, leave_bias: Array, h: Array, out: Array,
 ) -> None:  # fmt: skip
     """Writes what leaves the last layer, and the states.
@@ -19,14 +19,15 @@ def run(
         x: level, ``(B, K, inputs)``.
         enter, enter_bias: ``(C, inputs)`` and ``(C,)``.
         linear, bias, first: of each layer, ``(L, C, C)``, ``(L, C)`` and slopes ``(L, C)``.
-        keep, weight, direct: of its averages, ``(L, C, N)`` twice and ``(L, C)``; keep is exp(−1/T).
+        new, weight, direct: of its averages, ``(L, C, N)`` twice and ``(L, C)``; new is 1 − exp(−1/T), which a number
+            close to 1 could not tell.
         films: scale and shift, ``(L, B, K or 1, 2·C)``.
         second, residual: slopes and gains, ``(L, C)``.
         leave, leave_bias: ``(outputs, C)`` and ``(outputs,)``.
         h: states, ``(L, B, C, N)``; changed.
         out: ``(B, K, outputs)``; written.
     """
-    layers, channels, states = keep.shape
+    layers, channels, states = new.shape
     signal, u = residual[0].copy(), residual[0].copy()
     for b in range(len(x)):
         for k in range(x.shape[1]):
@@ -45,7 +46,7 @@ def run(
                 for c in range(channels):
                     total = direct[n, c] * u[c]
                     for s in range(states):
-                        h[n, b, c, s] = u[c] + keep[n, c, s] * (h[n, b, c, s] - u[c])
+                        h[n, b, c, s] += new[n, c, s] * (u[c] - h[n, b, c, s])
                         total += weight[n, c, s] * h[n, b, c, s]
                     z = films[n, b, film, c] * total + films[n, b, film, channels + c]
                     signal[c] = residual[n, c] * signal[c] + (z if z > 0 else second[n, c] * z)

@@ -76,8 +76,12 @@ def test_it_begins_at_rest_and_is_warmed(name: str) -> None:
     assert net.receptive_field == 1025
     torch.testing.assert_close(net(x, controls), stepped[..., 1024:], rtol=0, atol=1e-12)
     _, after_silence = net.step(torch.zeros(1, 1, 1024, dtype=x.dtype), state, controls)
-    for part, of_net in zip(after_silence, net.start(controls), strict=True):
+    started = net.start(controls)
+    for part, of_net in zip(after_silence, started, strict=True):
         torch.testing.assert_close(of_net, part)
+    with torch.no_grad():
+        started = net.start(controls)
+    assert len({part.untyped_storage().data_ptr() for part in started}) == len(started)  # or they cannot be exported
 
 
 @every_net
