@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from models.run import Run
 from scripts.scoring.candidates import Candidate, labels, repeated
 
 CONFIG: dict[str, Any] = {
@@ -23,7 +24,7 @@ def made(folder: str, **changes: dict[str, Any]) -> Candidate:
     """A run of a folder named ``<loss>-seed<seed>…``, with other values in some sections."""
     loss, _, rest = Path(folder).name.partition("-seed")
     config = {section: values | changes.get(section, {}) for section, values in CONFIG.items()}
-    return Candidate(Path(folder), {"choices": {"loss": loss}, "seed": int(rest[0]), **config}, None, "")
+    return Candidate(Run(Path(folder), {"choices": {"loss": loss}, "seed": int(rest[0]), **config}, {}), None)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +74,8 @@ def test_only_runs_whose_names_clash_get_longer_ones() -> None:
 def test_a_longer_name_that_is_taken_or_reserved_is_made_longer_still() -> None:
     runs = [made("runs/a/l1-seed1"), made("runs/a/esr-seed1")]
     for name, channels in (("esr", 16), ("unprocessed", 32)):
-        config = made("l1-seed1", model={"channels": channels}).config
-        runs.append(Candidate(Path("runs/a", name), config, None, ""))
+        config = made("l1-seed1", model={"channels": channels}).run.config
+        runs.append(Candidate(Run(Path("runs/a", name), config, {}), None))
     assert list(labels(runs).values()) == ["l1", "esr", "a/esr", "a/unprocessed"]
 
 
