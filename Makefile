@@ -38,7 +38,7 @@ test-all: lint
 
 # The library by itself: torch and SciPy, and for the tests NumPy, Matplotlib, librosa, pytest, hypothesis. RUN=python: anywhere.
 LIBRARY := filterbank gradients losses_freq losses_perceptual losses_time presets properties public_surface \
-	random_resolution together refusals precision silent_target hostile_inputs derivatives loss_modules transforms
+	random_resolution refusals precision silent_target hostile_inputs derivatives loss_modules transforms
 test-library:
 	$(RUN) -m pytest --noconftest auraloss $(LIBRARY:%=tests/test_%.py)
 
