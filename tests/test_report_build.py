@@ -270,7 +270,9 @@ def test_another_device_is_compared_with_its_recordings(
 
 
 def test_the_command_says_what_it_made(results: Path, printed: str) -> None:
-    assert re.fullmatch(rf"{re.escape(str(results))}/report\.html: \d+\.\d MB, made in \d+ s\n", printed)
+    assert re.fullmatch(
+        rf"{re.escape(str(results))}/report\.html: \d+\.\d MB, made in \d+ s \(\d+ s of the processor\)\n", printed
+    )
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

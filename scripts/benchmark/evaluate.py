@@ -1,8 +1,11 @@
-"""Measures what scoring costs beyond running the networks, and its memory.
+"""Measures what scoring costs beyond running the networks, in processor time, and its memory.
 
 python -m scripts.benchmark evaluate                                     made-up audio
 python -m scripts.benchmark evaluate --root datasets/la2a-8min-seed0     the test split of a data set
 python -m scripts.benchmark evaluate --models 1                          one network at a time
+python -m scripts.benchmark evaluate --conventions standard paper2020    without the further metrics
+
+What making the report costs, `python -m scripts.report` says.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,7 @@ from data import signaltrain
 from data.segments import Block, Blocks, Segment
 from data.signaltrain import Recording
 from models.net import Net, render
+from models.product import ProductTCN
 from models.tcn import TCN
 from scripts.benchmark.cells import line, number, rule
 from scripts.benchmark.memory import peak_bytes
@@ -34,7 +39,11 @@ from scripts.scoring.scorer import SHORTEST
 
 SAMPLE_RATE = 44_100  # Hz, of made-up audio
 CONVENTIONS = ("standard", "paper2020", "further")
-NETS = {"small": 8, "paper": 32}  # channels
+NETS: dict[str, tuple[str, Callable[[], Net]]] = {
+    "quick": ("quick study's", ProductTCN),
+    "small": ("small, 8 channels", partial(TCN, channels=8)),
+    "paper": ("paper's, 32 channels", TCN),
+}
 COLUMNS = ("network", "bare s", "with scoring s", "scoring costs", "quartiles")
 CONFIGS = Path(__file__).parents[2] / "configs" / "metrics"
 
@@ -55,13 +64,13 @@ class MadeUp:
         return Segment(input, 0.5 * input, torch.tensor([0.0, 0.5]))
 
 
-def shipped_metrics() -> dict[str, dict[str, Any]]:
-    """The metrics of all conventions that `evaluate.py` scores."""
+def shipped_metrics(conventions: Sequence[str] = CONVENTIONS) -> dict[str, dict[str, Any]]:
+    """The metrics of these conventions; `evaluate.py` scores all."""
     return {
         convention: {
             str(name): instantiate(metric) for name, metric in OmegaConf.load(CONFIGS / f"{convention}.yaml").items()
         }
-        for convention in CONVENTIONS
+        for convention in conventions
     }
 
 
@@ -78,20 +87,21 @@ def scored(nets: Sequence[Net], blocks: Any, conventions: dict[str, dict[str, An
     return score(rendered(nets, blocks), conventions, shortest)
 
 
-def networks(channels: int, models: int) -> list[Net]:
-    return [TCN(channels=channels).eval() for _ in range(models)]
+def networks(name: str, models: int) -> list[Net]:
+    return [NETS[name][1]().eval() for _ in range(models)]
 
 
 def seconds(work: Iterable[object]) -> float:
-    start = time.perf_counter()
+    """Of the processor, in all threads: what others do at the same time counts less than on a clock."""
+    start = time.process_time()
     for _ in work:
         pass
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def peak_megabytes(count: int, length: int, models: int) -> float:
     """The most that scoring a made-up recording holds in tensors at once."""
-    nets = networks(NETS["small"], models)
+    nets = networks("small", models)
     conventions = shipped_metrics()
     blocks = MadeUp(count, length, nets[0].scored_context)
     list(scored(nets, MadeUp(1, length, nets[0].scored_context), conventions))  # constants are made once
@@ -109,21 +119,24 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--length", type=int, default=262_144, help="samples of a block (default: %(default)s)")
     parser.add_argument("--models", type=int, default=6, help="networks scored at once (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="(default: %(default)s)")
+    parser.add_argument(
+        "--conventions", choices=CONVENTIONS, nargs="+", default=CONVENTIONS, help="(default: %(default)s)"
+    )
     parser.add_argument("--only", choices=tuple(NETS), action="append", help="one network")
     chosen = parser.parse_args(arguments)
     if min(chosen.blocks, chosen.models, chosen.repeats) < 1 or chosen.length < SHORTEST:
         parser.error(f"--blocks, --models and --repeats must be at least 1, --length at least {SHORTEST}.")
 
-    conventions = shipped_metrics()
+    conventions = shipped_metrics(chosen.conventions)
     count = f"{chosen.blocks} block{'s' * (chosen.blocks > 1)} of {chosen.length:,} samples"
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
     print(
         f"**{machine}, torch {torch.__version__}, {count}, {chosen.models} models scored at once, "
-        f"conventions {', '.join(CONVENTIONS)}**\n"
+        f"conventions {', '.join(conventions)}**\n"
     )
     print(f"{line(COLUMNS)}\n{rule(COLUMNS)}", flush=True)
     for name in chosen.only or NETS:
-        nets = networks(NETS[name], chosen.models)
+        nets = networks(name, chosen.models)
         blocks: Any = MadeUp(chosen.blocks, chosen.length, nets[0].scored_context)
         if chosen.root:
             recordings = signaltrain.recordings(chosen.root, SAMPLE_RATE, 1)["test"]
@@ -137,10 +150,10 @@ def main(arguments: Sequence[str]) -> None:
         costs = torch.tensor([100 * (b / a - 1) for a, b in zip(bare, full, strict=True)])
         low, high = costs.quantile(torch.tensor([0.25, 0.75])).tolist()
         cost = 100 * (statistics.median(full) / statistics.median(bare) - 1)
-        cells = [f"{name}, {NETS[name]} channels", number(statistics.median(bare)), number(statistics.median(full))]
+        cells = [NETS[name][0], number(statistics.median(bare)), number(statistics.median(full))]
         print(line([*cells, f"{cost:.0f} %", f"{low:.0f}–{high:.0f} %"]), flush=True)
     print(f"\n{line(('recording', 'peak MB'))}\n{rule(('', ''))}")
     for blocks_of in (2, 6):
         peak = peak_megabytes(blocks_of, SHORTEST, chosen.models)
         print(line([f"{blocks_of} blocks of {SHORTEST:,} samples", number(peak)]))
-    print("\nMB: 10⁶ bytes of tensors alive at the peak, of rendering and scoring with the small network.")
+    print("\ns: of the processor, in all threads. MB: 10⁶ bytes of tensors alive at the peak, with the small network.")
