@@ -61,18 +61,18 @@ class Laboratory:
     def state(self, job: str) -> str:
         return self.cluster.states().get(job, "")
 
-    def wait_for(self, job: str, state: str, seconds: float = 240) -> None:
+    def wait_for(self, job: str, state: str, seconds: float = 900) -> None:
         self.cluster.wait(lambda: self.state(job) == state, f"{job} {state}; it is {self.state(job)}", seconds)
 
     def wait_for_requeue(self, job: str, times: int) -> None:
         """Until Slurm has queued a job so many times again."""
         command = ("scontrol", "show", "job", "--oneliner", job)
-        self.cluster.wait(lambda: f"Restarts={times}" in self.cluster.run(*command), f"{job} queued again", 240)
+        self.cluster.wait(lambda: f"Restarts={times}" in self.cluster.run(*command), f"{job} queued again", 900)
 
     def wait_for_epochs(self, folder: Path, epochs: int) -> None:
         """Until so many epochs have ended, and something of the next one."""
         file = self.folder / folder / "metrics.csv"
-        self.cluster.wait(lambda: file.exists() and file.read_text().count("\n") > epochs, f"{epochs} epochs", 240)
+        self.cluster.wait(lambda: file.exists() and file.read_text().count("\n") > epochs, f"{epochs} epochs", 900)
         time.sleep(0.2)
 
 
