@@ -14,8 +14,8 @@ Both directions are loops compiled by numba: 40 ns a step forward, 70 ns backwar
 whatever the sample rate. The gradient is the exact one of what was computed (the adjoint recursion); at r = 0, where a
 maximum has a corner, the left one. `scanned` is the same in functions of torch alone, for graphs of other runtimes.
 
-Libraries of differentiable recursions (torchcomp, torchlpc, philtorch) have linear filters and a compressor of one
-stage without feedback, whose level does not depend on its own gain.
+torchcomp, a library of such recursions, has a feed-forward compressor of one stage: its level does not depend on its
+own gain, which it does here.
 
 Source: Giannoulis, Massberg and Reiss, "Digital dynamic range compressor design", JAES 60(6), 2012; Wright and
 Välimäki, "Grey-box modelling of dynamic range compression", DAFx 2022.
