@@ -44,7 +44,7 @@ def test_the_table_has_the_device_and_the_medians_of_each_model() -> None:
         ["ESR", "3", "2.00", "3.00", "×2 (2 of 3)", "×1.5", "−41", "0.75", "1.50"],
     ]
     assert 'data-value="-41.26"' in found.html
-    assert "all 3 settings of the test" in found.caption
+    assert "all 3 test settings" in found.caption
     assert "as they are large" not in found.caption
 
 

@@ -108,14 +108,14 @@ def test_the_figure_says_how_far_the_gains_are_off(recording: Recording) -> None
     said = "RMS error of the gain reduction: ESR 2.00 dB (inner gain 3.00 dB); MR 0.00 dB."
     assert section.figures[0].caption.endswith(said)
     assert "Dotted" in section.text
-    assert "Thin, in the colour" not in section.text
+    assert "thin line in the colour" not in section.text
     assert "model's inner gain" in section.figures[0].svg
 
     passage.reduction_db = np.full(RATE, 5.5)
     section = traces.section([passage], looks)
     assert section is not None
     assert "(inner gain 2.50 dB)" in section.figures[0].caption
-    assert "Thin, in the colour" in section.text
+    assert "thin line in the colour" in section.text
     assert "device's own" in section.figures[0].svg
 
 
