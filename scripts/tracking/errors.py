@@ -24,10 +24,10 @@ from scripts.measure.figures import Behaviour, figures
 from scripts.measure.recorded import gain_reduction_trace
 
 ERRORS = {
-    "gain": "gain over time, RMS in dB",
-    "curve": "static curve, largest error in dB",
-    "attack": "attack, as a ratio",
-    "release": "release, as a ratio",
+    "gain": "gain over time (dB)",
+    "curve": "static curve (dB)",
+    "attack": "attack (ratio)",
+    "release": "release (ratio)",
 }
 
 
