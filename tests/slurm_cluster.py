@@ -176,14 +176,11 @@ class Cluster:
         """The processes that look after the jobs of a node; each has its spool folder in its environment or open."""
         found = []
         for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if process.joinpath("comm").read_text().startswith("slurmstepd") and any(
-                    f"spool-{node}" in os.readlink(file) or f"slurmd-{node}" in os.readlink(file)
-                    for file in process.joinpath("fd").iterdir()
-                ):
-                    found.append(int(process.name))
-            except OSError:
-                continue
+            with suppress(OSError):  # it has ended
+                if process.joinpath("comm").read_text().startswith("slurmstepd"):
+                    files = [_target(file) for file in process.joinpath("fd").iterdir()]
+                    if any(f"spool-{node}" in file or f"slurmd-{node}" in file for file in files):
+                        found.append(int(process.name))
         return found
 
 
@@ -195,6 +192,14 @@ def running(folder: Path) -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.stop()
+
+
+def _target(file: Path) -> str:
+    """Where an open file of a process leads; nothing if it has been closed since."""
+    try:
+        return os.readlink(file)
+    except OSError:
+        return ""
 
 
 def _path() -> str:
