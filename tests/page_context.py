@@ -165,7 +165,7 @@ def visiting(browser: Browser, file: Path) -> Iterator[Open]:
 
     def start(page_file: Path = file, script: str = "", width: int = 1280, scheme: Any = "light") -> Page:
         page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)  # ms; a busy machine is no fault of the page
         opened.append((page, errors_of(page)))
         if script:
             page.add_init_script(script)
