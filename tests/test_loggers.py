@@ -58,7 +58,6 @@ def check_audio(file: Path) -> None:
     assert (header.samplerate, header.channels, header.frames) == (44100, 1, 65536)
 
 
-@pytest.mark.slow  # beside other tests of one process its file was found empty once
 def test_wandb_has_one_clean_offline_run_for_each_job(train: Entry, tmp_path: Path) -> None:
     before = {name: value for name, value in os.environ.items() if name not in ("WANDB_SERVICE", "PL_GLOBAL_SEED")}
     result = train("-m", "loss=l1,esr", "name=${choices.loss}", "logger=wandb", "trainer.max_epochs=2")
@@ -66,6 +65,7 @@ def test_wandb_has_one_clean_offline_run_for_each_job(train: Entry, tmp_path: Pa
     assert wandb.run is None
     after = {name: value for name, value in os.environ.items() if name in before or name == "WANDB_MODE"}
     assert after == before
+    wandb.teardown()  # as at the end of a process: its service writes the file to the end after a run's finish()
     assert "login" not in (result.out + result.err).lower()
     assert "api key" not in (result.out + result.err).lower()
 
@@ -102,6 +102,7 @@ def test_a_failed_job_ends_its_wandb_run(train: Entry, tmp_path: Path) -> None:
     assert result.code == 1
     assert wandb.run is None
     assert Run.read(tmp_path / "runs" / "tiny" / "a").status["state"] == "failed"
+    wandb.teardown()
     (file,) = tmp_path.rglob("*.wandb")
     assert sum(record.HasField("exit") for record in records(file)) == 1
 
