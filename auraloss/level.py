@@ -32,14 +32,17 @@ class GainReductionLoss(Loss):
 
     The gain of a device is the level of its output over that of its input, which two models of it have in common:
 
-    `mean_t |max(L(x, t), floor_db) − max(L(y, t), floor_db)|`, `L = 10·lg(mean square of a frame around t)`.
+    `mean |max(L(x, t), floor_db) − L(y, t)|` over the frames with `L(y, t) ≥ floor_db`,
+    `L = 10·lg(2·mean square of a frame around t)`, in dBFS: a sine of amplitude 1 has 0.
 
-    Frames of two hops follow each other by one; what remains of the signal at its end belongs to the last one. Below
-    the floor the gradient falls in proportion to the signal.
+    Frames of two hops follow each other by one; what remains of the signal at its end belongs to the last one. Where
+    the target is quieter than the floor, the gain is not heard, and that of a device with noise not even defined. A
+    target without any other frame has the value 0, and with `pool="batch"` no weight. Below the floor the gradient
+    falls in proportion to the input.
 
     Args:
         sample_rate: in Hz.
-        floor_db: dB re a mean square of 1; a quieter frame counts as this loud.
+        floor_db: dBFS.
         hop: in seconds.
         reduction, pool: see `auraloss.base.Loss`.
 
@@ -81,8 +84,9 @@ class GainReductionLoss(Loss):
 
     def _against(self, input: Tensor, prepared: Any) -> tuple[Tensor, ...]:
         target, of_target = prepared
-        error = (self._levels(audible(input, target)) - of_target).abs()
-        return error.sum(-1), torch.full_like(error[..., 0], error.shape[-1])
+        counted = of_target > self.floor_db
+        error = (self._levels(audible(input, target)) - of_target).abs() * counted
+        return error.sum(-1), counted.sum(-1).to(error)
 
     def _levels(self, signal: Tensor) -> Tensor:
         """Level of each frame in dB, `[*, T]` → `[*, frames]`."""
@@ -97,10 +101,10 @@ class GainReductionLoss(Loss):
         counts = torch.full((hops - 1,), 2.0 * hop).to(signal)
         counts[-1] += samples - hops * hop
         frames = torch.cat([frames[..., :-1], frames[..., -1:] + rest], -1)
-        return 10 * raised(frames / counts, 10 ** (self.floor_db / 10)).log10()
+        return 10 * raised(2 * frames / counts, 10 ** (self.floor_db / 10)).log10()
 
     def _value(self, total: Tensor, count: Tensor) -> Tensor:
-        return total / count
+        return total / count.clamp(min=1)
 
 
 @lru_cache

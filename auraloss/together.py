@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from auraloss.base import check_shapes
+from auraloss.base import Loss, check_shapes
 from auraloss.resolutions import MultiResolutionSTFTLoss
 from auraloss.spectrum import frame_count, frame_padding
 from auraloss.stft import STFTLoss, audible
@@ -87,7 +87,12 @@ def statistics(
         try:
             resolutions = _resolutions(loss)
             if resolutions is None:
-                found[name] = loss.statistics(input, all_targets).cpu().double()
+                if one and isinstance(loss, Loss):
+                    bound = loss.bind(target)
+                    sums = torch.cat([bound.statistics(of_one) for of_one in input.split(1)])
+                else:
+                    sums = loss.statistics(input, all_targets)
+                found[name] = sums.cpu().double()
                 continue
             check_shapes(type(loss).__name__, input, all_targets)
             for resolution in resolutions:

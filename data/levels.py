@@ -1,4 +1,4 @@
-"""Levels of a signal that comes in blocks."""
+"""Levels in dBFS, as AES17 has them: 0 dBFS is a sine of amplitude 1. The whole framework means that by dBFS."""
 
 from __future__ import annotations
 
@@ -8,8 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def dbfs(rms: float) -> float:
+    """The level of a signal of this RMS.
+
+    >>> round(dbfs(math.sqrt(0.5)), 9), dbfs(0.0)
+    (0.0, -inf)
+    """
+    return 10 * math.log10(2 * rms**2) if rms else -math.inf
+
+
 class Levels:
-    """Peak and RMS level over all channels, in dB of full scale: 0 dBFS is ±1, and the RMS of a square wave of ±1."""
+    """Peak and RMS level over all channels of a signal that comes in blocks, both 0 dBFS for a sine of amplitude 1."""
 
     def __init__(self) -> None:
         self._peak = 0.0
@@ -24,15 +33,11 @@ class Levels:
 
     @property
     def peak_db(self) -> float:
-        return _decibels(self._peak)
+        return 20 * math.log10(self._peak) if self._peak else -math.inf
 
     @property
     def rms_db(self) -> float:
-        return _decibels(math.sqrt(self._energy / max(1, self._samples)))
+        return dbfs(math.sqrt(self._energy / max(1, self._samples)))
 
     def __str__(self) -> str:
         return f"peak {self.peak_db:6.1f} dBFS   RMS {self.rms_db:6.1f} dBFS"
-
-
-def _decibels(amplitude: float) -> float:
-    return 20 * math.log10(amplitude) if amplitude > 0 else -math.inf

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data import audio
+from data.levels import dbfs
 from data.signaltrain import Recording
 
 _FRAMES = 1 << 20  # samples looked at at a time, and of the excerpt by which the offset is found
@@ -67,8 +68,8 @@ def _of_pair(recording: Recording, sound: _Look, processed: _Look, lag: int) -> 
         lines.append(f"{target} is {kind}. Record it again, or leave the pair out.")
     elif processed.rms < _SILENT < sound.rms / 10:
         lines.append(
-            f"{target} is as good as silent: RMS {20 * math.log10(processed.rms):.0f} dBFS, and "
-            f"{20 * math.log10(sound.rms):.0f} dBFS in {recording.input}. Record it again, or leave the pair out."
+            f"{target} is as good as silent: {dbfs(processed.rms):.0f} dBFS, and "
+            f"{dbfs(sound.rms):.0f} dBFS in {recording.input}. Record it again, or leave the pair out."
         )
     if lag:
         late = "late" if lag > 0 else "early"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from data.instruments import INSTRUMENTS, Audio, Instrument, gain
 
 PEAK_DB = (-45.0, -0.2)  # range of a passage's peak, dBFS
-NOISE_DB = (-75.0, -60.0)  # range of the level (RMS, dBFS) of a microphone's and preamplifier's white noise
+NOISE_DB = (-75.0, -60.0)  # range of the RMS of a microphone's and preamplifier's white noise, dB re 1
 LOUD_DB = -12.0  # where a compressor works
 LOUD_SHARE = 0.75  # share of the passages whose peak lies above it
 PASSAGE_SECONDS = (1.5, 6.0)

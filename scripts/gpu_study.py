@@ -13,7 +13,7 @@ Every part writes its results into the folder as soon as it has them, so that an
     results/               tables and report of all runs
 
 Called again with the same folder, it does what is missing and trains on for the minutes that are left. It needs torch,
-Lightning, Hydra, soundfile, soxr, scipy, pandas, pyloudnorm, matplotlib, jinja2, tqdm and pytest, and no network.
+Lightning, Hydra, soundfile, soxr, scipy, pandas, matplotlib, jinja2, tqdm and pytest, and no network.
 """
 
 from __future__ import annotations

@@ -347,15 +347,18 @@ def test_stereo_at_48_khz_is_scored_with_the_shipped_further_metrics(entry: Entr
         files = (root / "Test" / f"input_{id}_.wav", target)
         x, y = (audio.read(file, start, samples).astype(np.float64) for file in files)
         loudness = [pyloudnorm.Meter(48_000).integrated_loudness(signal.T) for signal in (x, y)]
-        frames = [np.lib.stride_tricks.sliding_window_view(signal, 960, axis=-1)[:, ::480] for signal in (x, y)]
-        levels = [10 * np.log10(np.mean(of_signal**2, axis=-1)) for of_signal in frames]
+        starts = range(0, samples - 960 + 1, 480)
+        ends = [*(start + 960 for start in starts[:-1]), samples]  # the last frame takes what remains
+        frames = [[2 * np.mean(s[:, a:b] ** 2, axis=-1) for a, b in zip(starts, ends, strict=True)] for s in (x, y)]
+        levels = [10 * np.log10(of_signal) for of_signal in frames]
         assert levels[1].min() > -60.0  # no frame is too quiet to count
         expected = {"Loudness": abs(loudness[0] - loudness[1]), "GR": np.mean(np.abs(levels[0] - levels[1]))}
         for metric, value in expected.items():
             row = [row for row in of(rows, "unprocessed") if row["metric"] == metric][number]
             assert (row["recording"], int(row["start"]), int(row["samples"])) == (id, start, samples)
             assert value > 0.5
-            assert float(row["value"]) == pytest.approx(value, rel=1e-4), (metric, number)
+            tolerance = 0.05 if metric == "Loudness" else 1e-3  # its filters and pyloudnorm's differ a little
+            assert float(row["value"]) == pytest.approx(value, abs=tolerance), (metric, number)
 
 
 def test_last_is_another_checkpoint_than_best(evaluate: Entry, study: Path) -> None:

@@ -50,7 +50,7 @@ ROOMS: dict[str, set[str]] = {
     "scripts.training": {"models", "data", "scripts.extras"},
     "scripts.results": {"models", "data"},
     "scripts.measure": {"models", "data"},
-    "scripts.report": {"models", "data", "scripts.extras", "scripts.results", "scripts.measure"},
+    "scripts.report": {*BASE, "scripts.extras", "scripts.results", "scripts.measure"},
     "scripts.export": {"models", "data", "scripts.extras", "scripts.results"},
     "scripts.scoring": {*BASE, "scripts.extras", "scripts.results", "scripts.report", "scripts.training"},
     "scripts.benchmark": {*BASE, "scripts.extras", "scripts.scoring", "scripts.export"},

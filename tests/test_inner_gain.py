@@ -105,7 +105,7 @@ def test_the_figure_says_how_far_the_gains_are_off(recording: Recording) -> None
     passage = passage_of(recording)
     section = traces.section([passage], looks)
     assert section is not None
-    said = "RMS error of the gain reduction: ESR 2.00 dB (inner gain 3.00 dB); MR 0.00 dB."
+    said = "Mean error of the gain reduction: ESR 2.00 dB (inner gain 3.00 dB); MR 0.00 dB."
     assert section.figures[0].caption.endswith(said)
     assert "Dotted" in section.text
     assert "thin line in the colour" not in section.text

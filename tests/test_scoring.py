@@ -13,12 +13,13 @@ from torch import Tensor
 
 from auraloss import together
 from auraloss.freq import MultiResolutionSTFTLoss, RandomResolutionSTFTLoss, STFTLoss
+from auraloss.level import GainReductionLoss
 from auraloss.time import ESRLoss, L1Loss, SDSDRLoss, SISDRLoss, SNRLoss
 from data.segments import Block, Segment
 from data.signaltrain import Recording
 from models.net import Net, Unprocessed, render
 from scripts.scoring import rows as scoring
-from scripts.scoring.metrics import AtRate, GainReductionError
+from scripts.scoring.metrics import AtRate
 from scripts.scoring.rows import Score, score
 
 Pair = tuple[Block, Tensor, Tensor]
@@ -170,7 +171,7 @@ def test_several_models_scored_at_once_have_the_rows_of_each(monkeypatch: pytest
         "MR": MultiResolutionSTFTLoss(pool="batch"),
         "RR": RandomResolutionSTFTLoss(max_fft_size=2048),
         "SI-SDR": SISDRLoss(),
-        "GR": GainReductionError(),
+        "GR": AtRate(GainReductionLoss),
     }
     blocks = pairs(5000, 4000, 6000, channels=2)
     others = [(block, 0.5 * output + 0.2 * target, target) for block, output, target in blocks]

@@ -68,7 +68,7 @@ def test_an_offset_is_named_in_samples(root: Path, lag: int, sign: int, capsys: 
         (programme(2), 4 * programme(2), "target_2_Dev__0__20.wav goes up to"),
         (programme(2), 0 * programme(2), "target_2_Dev__0__20.wav is silent"),
         (programme(2), 0 * programme(2) + 0.25, "target_2_Dev__0__20.wav is constant at 0.25"),
-        (programme(2), 1e-5 * programme(9), "target_2_Dev__0__20.wav is as good as silent: RMS -1"),
+        (programme(2), 1e-5 * programme(9), "target_2_Dev__0__20.wav is as good as silent: -1"),
         (np.clip(programme(2), -0.3, 0.3), programme(2) / 2, "input_2_.wav is clipped in"),
         (programme(2), np.clip(programme(2), -0.3, 1), "target_2_Dev__0__20.wav is clipped in"),
         (programme(4), programme(4) / 2, "input_2_.wav and"),

@@ -31,7 +31,7 @@ from scripts.benchmark.memory import peak_bytes
 from scripts.benchmark.published import published_package
 
 SAMPLE_RATE = 44_100  # Hz
-LEVEL = 0.1  # RMS of the target, −20 dBFS
+LEVEL = 0.1  # RMS of the target
 DRAWS = 4  # of RR; they differ in cost
 SHAPES = {"cpu": (8, 131_072), "cuda": (128, 18_446)}  # batch, samples; on cuda the paper's crops
 COLUMNS = ("loss", "published ms", "ours ms", "faster by ×", "published MB", "ours MB", "memory ratio")

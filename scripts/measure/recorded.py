@@ -1,7 +1,9 @@
 """What recordings of a device tell about it where it cannot be run: gain reduction over time, a level map, a response.
 
-All from an input and the output that belongs to it, mono and aligned. Levels are in dBFS: 0 dBFS is a sine of
-amplitude 1, thus a level is 20·log10(√2 · RMS).
+All from an input and the output that belongs to it, mono and aligned. Levels are in dBFS, see `data.levels`.
+
+Gain reduction is the level of the input minus that of the output, in dB, wherever the input is above −60 dBFS; make-up
+gain counts as negative. Two curves of it differ by the mean of their distance (`distance`), as the metric GR has it.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ def gain_reduction_trace(
 ) -> tuple[Array, Array]:
     """Gain reduction over time: level of the input minus that of the output, in dB.
 
-    A level is that of a Hann-weighted mean square. Make-up gain counts as negative gain reduction.
+    A level is that of a Hann-weighted mean square.
 
     Args:
         sample_rate: Hz.
@@ -47,6 +49,17 @@ def gain_reduction_trace(
     """
     times, before, after = levels(input, output, sample_rate, window, hop)
     return times, np.where(before >= floor_db, before - after, np.nan)
+
+
+def distance(one: Array, other: Array) -> float:
+    """Mean absolute difference of two curves in dB, where both are known; NaN if they nowhere are.
+
+    >>> distance(np.array([1.0, 2.0, np.nan]), np.array([0.0, 4.0, 0.0]))
+    1.5
+    """
+    error = np.abs(one - other)
+    known = error[np.isfinite(error)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 @dataclass(frozen=True)

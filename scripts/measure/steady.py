@@ -1,6 +1,6 @@
 """Steady-state measurements of a device: static curve, harmonic distortion, frequency response.
 
-Levels are in dBFS: 0 dBFS is a sine of amplitude 1.
+Levels are in dBFS, see `data.levels`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from scripts.measure.steady import FREQUENCY, TIMING, Timing, decibels, fixed, l
 
 STEP_DB = (-40.0, -5.0)  # low and high level
 ATTACK_DB = 1.0  # an attack is over within this of the settled gain
-LEAST_REDUCTION_DB = 2.0  # with less gain reduction attack and release are not defined
+LEAST_CHANGE_DB = 2.0  # where the gain falls less, attack and release are not defined
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class ToneStep:
     """Gain of a device over time, while a tone steps up at 0 s and down again at `down` seconds.
 
     Attack is the time until the gain stays within 1 dB of the one it settles to. Release is t50: the time from the step
-    down until half of the gain reduction, in dB, is gone. Both are NaN with less than 2 dB of it, and release if that
-    does not happen in the time measured. A device that looks ahead may have negative ones.
+    down until the gain, in dB, is half of the way back. Both are NaN if it falls less than 2 dB, and release if it is
+    not back in the time measured. A device that looks ahead may have negative ones.
     """
 
     times: Array  # s
@@ -72,7 +72,7 @@ def tone_step(
     low, high = (_settled(times, gain_db, end - timing.guard, timing.window) for end in (0.0, high_seconds))
     times, gain_db = times[shown], gain_db[shown]
     attack, release = math.nan, math.nan
-    if low - high >= LEAST_REDUCTION_DB:
+    if low - high >= LEAST_CHANGE_DB:
         settling = times <= high_seconds - timing.guard
         attack = _last_outside(times[settling], np.abs(gain_db[settling] - high) - ATTACK_DB)
         letting_go = ~settling

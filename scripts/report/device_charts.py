@@ -204,7 +204,7 @@ def _times(found: Driven, titles: Sequence[str], looks: Mapping[str, Look]) -> C
     _legend(canvas, labels, looks, markers=True)
     caption = (
         "Attack and release: attack until the gain stays within 1 dB of the settled one, release until half of the "
-        "gain reduction is gone. None is shown where the gain moves less than 2 dB, or does not get there in 1 s."
+        "way back. None is shown where the gain moves less than 2 dB, or does not get there in 1 s."
     )
     return Chart(canvas.svg("Attack and release times of the device and of each model"), caption)
 

@@ -9,27 +9,26 @@ from __future__ import annotations
 import base64
 import json
 import math
-import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-import pyloudnorm
 import torch
 from markupsafe import Markup
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve, firwin
 
+from auraloss.level import GATE_LUFS, LoudnessLoss
 from data import audio
 from data.segments import Segment
 from data.signaltrain import CONTROLS, Recording
 from models.net import Net, render
+from scripts.measure.recorded import FLOOR_DB
 from scripts.report.colours import ANCHOR, INPUT, TARGET, Look
 
 Audio = NDArray[np.float64]
 
 HOP_SECONDS = 0.05  # of the levels that say where the gain moves
-QUIET_DB = -50.0  # an input below it, re full scale, says nothing about the gain
 FADE_SECONDS = 0.005
 ANCHOR_HZ = (3500, 4000)  # pass and stop band of the low-pass, as in ITU-R BS.1534
 _SCAN_SECONDS = 60.0  # read at a time
@@ -95,7 +94,7 @@ def _most_moving(recording: Recording, seconds: float) -> tuple[float, int]:
         pair = (audio.read(file, start, frames) for file in (recording.input, recording.target))
         levels.append(np.stack([_level_db(sound, hop) for sound in pair]))
     before, after = np.concatenate(levels, axis=1)
-    gain = np.where(before > QUIET_DB, after - before, np.nan)
+    gain = np.where(before > FLOOR_DB, after - before, np.nan)
     moved = np.concatenate([np.nan_to_num(np.abs(np.diff(gain))), [0.0]])  # from each hop to the next
     hops = max(1, round(seconds * recording.sample_rate / hop) - 1)
     sums = np.convolve(moved, np.ones(min(hops, len(moved))), mode="valid")
@@ -105,11 +104,11 @@ def _most_moving(recording: Recording, seconds: float) -> tuple[float, int]:
 
 
 def _level_db(sound: NDArray[np.float32], hop: int) -> Audio:
-    """RMS of each `hop` samples over all channels, in dB; the last may be shorter."""
+    """Level of each `hop` samples over all channels, dBFS; the last may be shorter."""
     energy = np.square(sound, dtype=np.float64).mean(axis=0)
     edges = np.arange(0, len(energy), hop)
     counts = np.diff(edges, append=len(energy))
-    return 10 * np.log10(np.add.reduceat(energy, edges) / counts + 1e-12)
+    return 10 * np.log10(2 * np.add.reduceat(energy, edges) / counts + 1e-12)
 
 
 def span(recording: Recording, start: int, stop: int) -> Segment:
@@ -182,10 +181,8 @@ def loudness(signal: Audio, sample_rate: int) -> float | None:
     """Integrated loudness in LUFS (ITU-R BS.1770-4); None if all of it lies below the gate or it is too short."""
     if len(signal) < 0.4 * sample_rate:  # one gating block
         return None
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        value = float(pyloudnorm.Meter(sample_rate).integrated_loudness(signal))
-    return round(value, 2) if math.isfinite(value) else None
+    value = LoudnessLoss(sample_rate).loudness(torch.from_numpy(signal)).item()
+    return round(value, 2) if value > GATE_LUFS else None
 
 
 def encoded(

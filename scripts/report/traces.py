@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.lines import Line2D
 
-from scripts.measure.recorded import gain_reduction_trace
+from scripts.measure.recorded import distance, gain_reduction_trace
 from scripts.report.charts import BEYOND_DB, TEXT, WIDE, Canvas, Chart, Section, bounds, thinned
 from scripts.report.colours import TARGET, Look
 from scripts.report.passages import Passage, title
@@ -90,23 +90,17 @@ def _figure(name: str, passage: Passage, looks: Mapping[str, Look]) -> Chart:
         handles.append(Line2D([], [], color=TEXT, linewidth=1.2, linestyle=":", label="model's inner gain"))
     canvas.legend(handles)
     what = title(passage.place)
-    caption = f"{what}. RMS error of the gain reduction: {_errors(errors, inner_errors)}."
+    caption = f"{what}. Mean error of the gain reduction: {_errors(errors, inner_errors)}."
     return Chart(canvas.svg(f"Gain reduction of the target and of each model. {what}"), caption)
 
 
 def _errors(errors: Mapping[str, np.ndarray], inner_errors: Mapping[str, np.ndarray]) -> str:
-    """The RMS of each model's error, and of its inner gain's."""
+    """The mean error of each model, and of its inner gain."""
     return "; ".join(
-        f"{model} {_rms(error):.2f} dB"
-        + (f" (inner gain {_rms(inner_errors[model]):.2f} dB)" if model in inner_errors else "")
+        f"{model} {distance(error, 0 * error):.2f} dB"
+        + (f" (inner gain {distance(inner_errors[model], 0 * error):.2f} dB)" if model in inner_errors else "")
         for model, error in errors.items()
     )
-
-
-def _rms(error: np.ndarray) -> float:
-    """Over what is known; NaN if nothing is."""
-    known = error[np.isfinite(error)]
-    return float(np.sqrt(np.mean(known**2))) if len(known) else math.nan
 
 
 def _typical(error: np.ndarray) -> float:

@@ -26,7 +26,7 @@ PAPER = Path(__file__).with_name("paper_table1.csv")
 
 CONVENTIONS = {
     "standard": "Each metric per block of 262,144 samples, then the mean; definitions of the published package 0.4.0, "
-    "with spectral convergence per block, and a silent target taken as −90 dBFS by ESR and DC.",
+    "with spectral convergence per block, and a target of less than 10⁻⁹ in mean square taken as that by ESR and DC.",
     "paper2020": "As the paper's numbers were computed: ratios over groups of 128 blocks, STFT 1024/120/600; RR: one "
     "draw of three resolutions for each group, hops a share of the window (in 2020: of the FFT size).",
     "further": "Further measures of an emulated device, each metric per block, then the mean.",

@@ -24,7 +24,7 @@ ALWAYS = (
 )
 ROWS = ROOT / "scripts" / "scoring" / "rows.py"  # has the metrics computed: counts with the losses that it imports
 PACKAGES = ("auraloss", "models", "data", "scripts")
-LIBRARIES = ("torch", "scipy", "pyloudnorm")
+LIBRARIES = ("torch", "scipy")
 
 
 def of_network(file: Path) -> str:

@@ -1,10 +1,7 @@
 """How far a network is from the LA-2A itself, on each segment that was scored and at each setting of the test split.
 
-The gain error of a segment is the RMS, over windows of 20 ms in which the input is above −60 dBFS, of
-
-    level of the input − level of the output − the device's own gain reduction        in dB
-
-so it needs the device, not a recording of it. Settings are compared by `scripts.measure.figures`.
+The gain error of a segment is the mean distance of the network's gain reduction (`scripts.measure.recorded`) from the
+device's own, which no recording tells. Settings are compared by `scripts.measure.figures`.
 """
 
 from __future__ import annotations
@@ -21,7 +18,7 @@ from data.signaltrain import Recording
 from models.net import Net
 from scripts.measure.devices import Array, Setting, network_at, parsed
 from scripts.measure.figures import Behaviour, figures
-from scripts.measure.recorded import gain_reduction_trace
+from scripts.measure.recorded import distance, gain_reduction_trace
 
 ERRORS = {
     "gain": "gain over time (dB)",
@@ -54,12 +51,11 @@ class Heard:
         times, reduction = gain_reduction_trace(self.input, output, self.sample_rate)
         at = times * self.sample_rate
         reached = (np.arange(len(self.reduction)) + 1) * control_hop(self.sample_rate)  # the gain glides in a step
-        error = reduction - np.interp(at, reached, self.reduction)
+        own = np.interp(at, reached, self.reduction)
         found = {}
         for number, (start, length) in self.segments.items():
-            within = error[(at >= start) & (at < start + length)]
-            within = within[~np.isnan(within)]
-            found[number] = float(np.sqrt(np.mean(within**2))) if len(within) else math.nan
+            within = (at >= start) & (at < start + length)
+            found[number] = distance(reduction[within], own[within])
         return found
 
 
@@ -84,8 +80,8 @@ def of_net(net: Net, heard: Mapping[str, Heard], targets: Mapping[Setting, Behav
         found = of_setting[recording.setting]
         settled = {
             "curve": found.curve_error_db,
-            "attack": distance(found.attack_ms, found.device_attack_ms),
-            "release": distance(found.release_ms, found.device_release_ms),
+            "attack": ratio(found.attack_ms, found.device_attack_ms),
+            "release": ratio(found.release_ms, found.device_release_ms),
         }
         for segment, gain in gains.items():
             rows += [(name, segment, error, value) for error, value in {"gain": gain, **settled}.items()]
@@ -93,12 +89,12 @@ def of_net(net: Net, heard: Mapping[str, Heard], targets: Mapping[Setting, Behav
     return table[~table["value"].isna()]
 
 
-def distance(time: float, of_device: float) -> float:
+def ratio(time: float, of_device: float) -> float:
     """How far a time is from the device's, whichever is longer.
 
-    >>> round(distance(20.0, 10.0), 3) == round(distance(5.0, 10.0), 3) == round(math.log(2), 3)
+    >>> round(ratio(20.0, 10.0), 3) == round(ratio(5.0, 10.0), 3) == round(math.log(2), 3)
     True
-    >>> distance(math.nan, 10.0), distance(10.0, math.nan)
+    >>> ratio(math.nan, 10.0), ratio(10.0, math.nan)
     (inf, nan)
     """
     if math.isnan(of_device):
