@@ -14,7 +14,8 @@ from torch import Tensor
 from models import kernels, step_kernels
 from models.compiled import arrays, for_each_item, packed
 from models.kernels import PART, SLACK, Array
-from models.tcn_steps import LONGEST_WAY, TCNSteps
+from models.net import LONGEST_WAY
+from models.tcn_steps import TCNSteps
 from models.track import Track
 
 LONG = 1024

@@ -37,11 +37,10 @@ class Endless(Net):
 
     def __init__(self, controls: int, in_channels: int, out_channels: int, warm_up: int) -> None:
         super().__init__()
-        self.name = type(self).__name__
         sizes = {"controls": (controls, 0), "in_channels": (in_channels, 1), "warm_up": (warm_up, 0)}
         for size, (value, least) in sizes.items():
             if value < least:
-                raise ValueError(f"{self.name}: {size} must be at least {least}, got {value}")
+                raise ValueError(f"{type(self).__name__}: {size} must be at least {least}, got {value}")
         self.controls, self.in_channels, self.out_channels = controls, in_channels, out_channels
         self.receptive_field = 1 + 1024 * warm_up
 
@@ -50,7 +49,7 @@ class Endless(Net):
         raise NotImplementedError
 
     def forward(self, x: Tensor, controls: Tensor) -> Tensor:
-        self._check(x, controls)
+        self.check(x, controls)
         warm, state = self.receptive_field - 1, self.rest(controls)
         if warm and not torch.compiler.is_compiling():
             with torch.no_grad():
@@ -62,19 +61,6 @@ class Endless(Net):
     def start(self, controls: Tensor) -> State:
         silence = controls.new_zeros(len(controls), self.in_channels, self.receptive_field - 1)
         return self.step(silence, self.rest(controls), controls)[1] if silence.numel() else self.rest(controls)
-
-    def _check(self, x: Tensor, controls: Tensor) -> None:
-        if x.ndim != 3 or x.shape[1] != self.in_channels:
-            expected = f"(batch, {self.in_channels}, samples)"
-            raise ValueError(f"{self.name}: input must have shape {expected}, got {tuple(x.shape)}")
-        if controls.shape != (x.shape[0], self.controls):
-            expected = f"{(x.shape[0], self.controls)}"
-            raise ValueError(f"{self.name}: controls must have shape {expected}, got {tuple(controls.shape)}")
-        if x.shape[-1] < self.receptive_field:
-            raise ValueError(
-                f"{self.name}: input of {x.shape[-1]} samples is shorter than its warm-up and one more, "
-                f"{self.receptive_field} samples"
-            )
 
 
 def glide(before: Tensor, controls: Tensor, steps: int, length: float) -> tuple[Tensor, Tensor]:

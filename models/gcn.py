@@ -18,11 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from models.dilated import dilated_conv1d
-from models.net import Net, State, Steps
-from models.tcn import CONDITIONING, conditioning
+from models.film import conditioning
+from models.net import Net, State, Steps, way
 
-LONGEST_WAY = 1024
-"""Samples after which new controls are reached at the latest."""
+CONDITIONING = (32, 64, 128)  # units between controls and modulation
 
 Film = tuple[Tensor, Tensor]
 """Scale and shift, ``(B, channels, 1)`` or of each sample."""
@@ -125,16 +124,7 @@ class GCN(Net):
         return [layer.film(condition) for layer in self.layers]  # type: ignore[operator]
 
     def forward(self, x: Tensor, controls: Tensor) -> Tensor:
-        if x.ndim != 3 or x.shape[1] != self.in_channels:
-            raise ValueError(f"GCN: input must have shape (batch, {self.in_channels}, samples), got {tuple(x.shape)}")
-        if controls.shape != (x.shape[0], self.controls):
-            expected = (x.shape[0], self.controls)
-            raise ValueError(f"GCN: controls must have shape {expected}, got {tuple(controls.shape)}")
-        if x.shape[-1] < self.receptive_field:
-            raise ValueError(
-                f"GCN: input of {x.shape[-1]} samples is shorter than the receptive field of "
-                f"{self.receptive_field} samples"
-            )
+        self.check(x, controls)
         samples = x.shape[-1] - self.receptive_field + 1
         x = x if self.enter is None else self.enter(x)
         outputs = []
@@ -191,9 +181,7 @@ class GCNSteps(Steps):
     def _step(self, block: Tensor) -> Tensor:
         films = self.films
         if self.before is not None:
-            count = block.shape[-1]
-            share = torch.arange(1, count + 1, dtype=block.dtype, device=block.device) / min(count, LONGEST_WAY)
-            share = share.clamp_max(1)
+            share = way(block.shape[-1], block)
             films = [
                 (torch.lerp(old[0], new[0], share), torch.lerp(old[1], new[1], share))
                 for old, new in zip(self.before, films, strict=True)

@@ -22,6 +22,9 @@ class Net(nn.Module):
     in_channels: int = 1
     """Channels of the input signal."""
 
+    controls: int
+    """Number of controls."""
+
     recompute: bool = False
     """Whether training is to keep less for the backward pass and compute more; a network that cannot ignores it."""
 
@@ -57,6 +60,21 @@ class Net(nn.Module):
     def scored(self, aligned: Tensor) -> Tensor:
         """Of the output for an input with `scored_context`, or what `align` leaves of it, the block that is scored."""
         return aligned[..., self.memory :]
+
+    def check(self, x: Tensor, controls: Tensor) -> None:
+        """Raises a `ValueError` unless ``forward`` can take these."""
+        name = type(self).__name__
+        if x.ndim != 3 or x.shape[1] != self.in_channels:
+            expected = f"(batch, {self.in_channels}, samples)"
+            raise ValueError(f"{name}: input must have shape {expected}, got {tuple(x.shape)}")
+        if controls.shape != (x.shape[0], self.controls):
+            expected = f"{(x.shape[0], self.controls)}"
+            raise ValueError(f"{name}: controls must have shape {expected}, got {tuple(controls.shape)}")
+        if x.shape[-1] < self.receptive_field:
+            raise ValueError(
+                f"{name}: input of {x.shape[-1]} samples is shorter than the receptive field of "
+                f"{self.receptive_field} samples"
+            )
 
     def multiplications(self) -> float:
         """For a sample of the output: those of all convolutions, each weight once. What is computed when the controls
@@ -98,6 +116,20 @@ class Unprocessed(Net):
 
     def forward(self, x: Tensor, controls: Tensor) -> Tensor:
         return x
+
+
+LONGEST_WAY = 1024
+"""Samples after which a network that moves to new controls is there at the latest; else the next block ends its way."""
+
+
+def way(count: int, like: Tensor) -> Tensor:
+    """What share of the way to new controls each of the next `count` samples has gone, ``(count,)``.
+
+    >>> way(4, torch.zeros(1))
+    tensor([0.2500, 0.5000, 0.7500, 1.0000])
+    """
+    share = torch.arange(1, count + 1, dtype=like.dtype, device=like.device) / min(count, LONGEST_WAY)
+    return share.clamp_max(1)
 
 
 class Steps:

@@ -31,8 +31,8 @@ class SideChain(Endless):
         super().__init__(controls, in_channels, out_channels, warm_up)
         if in_channels != out_channels:
             raise ValueError(
-                f"{self.name}: each output channel is an input channel times a gain; got {in_channels} input and "
-                f"{out_channels} output channels"
+                f"{type(self).__name__}: each output channel is an input channel times a gain; got {in_channels} input "
+                f"and {out_channels} output channels"
             )
 
     def of_a_step(self) -> int:
@@ -94,6 +94,6 @@ class SideChain(Endless):
         Shape:
             x ``(B, in_channels, T)``, controls ``(B, controls)`` → ``(B, in_channels, T − receptive_field + 1)``.
         """
-        self._check(x, controls)
+        self.check(x, controls)
         gain, _ = self.gain(x, self.rest(controls), controls)
         return 20 * torch.log10(gain[..., self.receptive_field - 1 :])

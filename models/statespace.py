@@ -28,6 +28,7 @@ from torch._higher_order_ops import scan
 from models import levels, statespace_live
 from models.compiled import arrays
 from models.endless import approached, glide
+from models.film import conditioning
 from models.net import State
 from models.sidechain import HOP, SideChain
 
@@ -146,11 +147,7 @@ class S4D(SideChain):
         for name, size in {"depth": depth, "channels": channels, "states": states}.items():
             if size < 1:
                 raise ValueError(f"S4D: {name} must be at least 1, got {size}")
-        widths = (controls, *CONDITIONING)
-        layers: list[nn.Module] = []
-        for width_in, width_out in zip(widths, CONDITIONING, strict=False):
-            layers += [nn.Linear(width_in, width_out), nn.PReLU()]
-        self.conditioning = nn.Sequential(*layers)
+        self.conditioning = conditioning(controls, CONDITIONING, nn.PReLU)
         self.expand = nn.Linear(in_channels, channels)
         self.layers = nn.ModuleList(Layer(channels, states, CONDITIONING[-1]) for _ in range(depth))
         self.contract = nn.Linear(channels, in_channels)

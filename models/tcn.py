@@ -20,7 +20,9 @@ That model adds the output of the last block twice; here every block is added on
 
 from __future__ import annotations
 
+import itertools
 import math
+import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -29,183 +31,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models import compiled, gpu
-from models.compiled import CompiledBlock
 from models.compiled_steps import CompiledSteps
-from models.conv import fast_on, pad_rows
-from models.fused import FusedBlock, Layout
-from models.gpu import GPUBlock
+from models.conv import fast_on
+from models.film import FiLM, conditioning
+from models.fused import Layout
 from models.net import Net, State
+from models.tcn_block import TCNBlock
 from models.tcn_steps import TCNSteps
 
 # Width of the layers through which the controls pass, as in the released model.
 CONDITIONING = (32, 64, 128)
 NORMS = ("batch", "frozen")
 
-
-class FiLM(nn.Module):
-    """Feature-wise linear modulation: normalised channels, scaled and shifted by the condition.
-
-    Without a condition (``condition == 0``) scale and shift are parameters of their own. Both start at zero.
-
-    Args:
-        channels: of the signal.
-        condition: numbers in the condition.
-        frozen: normalise by the running mean and variance in training as well, which then stay as they are; at first
-            these are 0 and 1. See `TCN.calibrate`.
-
-    Shape:
-        x ``(B, channels, T)``, condition ``(B, condition)`` → ``(B, channels, T)``.
-
-    Source: Perez et al., "FiLM: Visual reasoning with a general conditioning layer", AAAI 2018.
-    """
-
-    def __init__(self, channels: int, condition: int, frozen: bool = False) -> None:
-        super().__init__()
-        self.frozen = frozen
-        self.norm = nn.BatchNorm1d(channels, affine=condition == 0)
-        self.modulation = nn.Linear(condition, 2 * channels) if condition else None
-        for parameter in (self.modulation or self.norm).parameters():
-            nn.init.zeros_(parameter)
-        self.train()
-
-    def train(self, mode: bool = True) -> FiLM:
-        super().train(mode)
-        self.norm.train(mode and not self.frozen)
-        return self
-
-    @torch.no_grad()
-    def start_at(self, scale: float) -> None:
-        """A scale for all channels and conditions, from which training starts."""
-        if self.modulation is None:
-            self.norm.weight.fill_(scale)
-        else:
-            self.modulation.bias[: self.norm.num_features] = scale
-
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        x = self.norm(x)
-        if self.modulation is None:
-            return x
-        scale, shift = self.modulation(condition).unsqueeze(-1).chunk(2, dim=1)
-        return torch.addcmul(shift, x, scale)
-
-    def scale_and_shift(self, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """Of each item and channel, ``(B, channels)`` each."""
-        if self.modulation is None:
-            return self.norm.weight.expand(len(condition), -1), self.norm.bias.expand(len(condition), -1)
-        scale, shift = self.modulation(condition).chunk(2, dim=1)
-        return scale, shift
-
-    def folded(self) -> tuple[Tensor, Tensor]:
-        """What batch norm and modulation do in evaluation, ``gain · x + shift``; both are affine in the condition.
-
-        Returns:
-            weight ``(2 · channels, condition)`` and bias ``(2 · channels,)`` of gain and shift, one after the other.
-        """
-        norm: Any = self.norm
-        gain = torch.rsqrt(norm.running_var + norm.eps)
-        if self.modulation is None:
-            scales, shifts = norm.weight[:, None], norm.bias[:, None]  # the bias alone, as there is no condition
-        else:
-            both = torch.cat((self.modulation.weight, self.modulation.bias[:, None]), dim=1)
-            scales, shifts = both.chunk(2)
-        gains = gain[:, None] * scales
-        folded = torch.cat((gains, shifts - norm.running_mean[:, None] * gains))
-        return folded[:, :-1].contiguous(), folded[:, -1].contiguous()
-
-    @torch.no_grad()
-    def observe(self, mean: Tensor, variance: Tensor, number: int) -> None:
-        """Takes the moments of a batch into the running ones, as batch norm does: the variance as an unbiased one."""
-        norm: Any = self.norm
-        norm.num_batches_tracked += 1
-        share = 1 / norm.num_batches_tracked if norm.momentum is None else norm.momentum
-        norm.running_mean.lerp_(mean, share)
-        norm.running_var.lerp_(variance * (number / max(number - 1, 1)), share)
-
-
-class TCNBlock(nn.Module):
-    """Dilated convolution → FiLM → PReLU, plus the block's input through a 1×1 convolution.
-
-    ``span`` is the number of samples by which the output is shorter than the input; ``lookahead`` of them are lost at
-    the end, the others at the start.
-
-    Shape:
-        x ``(B, in_channels, T)``, condition ``(B, condition)`` → ``(B, out_channels, T − span)``.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        dilation: int,
-        condition: int,
-        causal: bool,
-        frozen: bool = False,
-    ) -> None:
-        super().__init__()
-        self.dilation = dilation
-        self.span = (kernel_size - 1) * dilation
-        self.lookahead = 0 if causal else self.span // 2
-        # Holds the weight and its initialisation; it is never called.
-        self.conv = nn.Conv1d(in_channels, out_channels, kernel_size, dilation=dilation, bias=False)
-        self.film = FiLM(out_channels, condition, frozen)
-        self.activation = nn.PReLU(out_channels)
-        groups = math.gcd(in_channels, out_channels)
-        self.residual = nn.Conv1d(in_channels, out_channels, 1, groups=groups, bias=False)
-
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        start = self.span - self.lookahead
-        kept = x[..., start : x.shape[-1] - self.lookahead]
-        y = F.conv1d(x, self.conv.weight, dilation=self.dilation)
-        y = self.activation(self.film(y, condition))
-        if kept.shape[1] in (1, y.shape[1]):  # then the 1×1 convolution is a gain for each channel, and cheaper as such
-            return torch.addcmul(y, kept, self.residual.weight.view(1, -1, 1))
-        return y + self.residual(kept)
-
-    def rows_needed(self, samples: int) -> int:
-        """Rows that an input of so many samples has to have for `fused`."""
-        return pad_rows(samples - self.span, self.dilation) + self.span
-
-    def fused(
-        self, x: Tensor, condition: Tensor, mix: Tensor, layout: Layout, recompute: bool
-    ) -> tuple[Tensor, Tensor]:
-        """The block's output, and its share of the network's; see `models.fused`."""
-        return self._applied(FusedBlock, x, condition, self._residual(x), mix, layout, recompute)
-
-    def on_gpu(
-        self, x: Tensor, condition: Tensor, mix: Tensor, layout: Layout, recompute: bool
-    ) -> tuple[Tensor, Tensor]:
-        """The same; see `models.gpu`."""
-        return self._applied(GPUBlock, x, condition, self._residual(x), mix, layout, recompute)
-
-    def compiled(
-        self, x: Tensor, condition: Tensor, mix: Tensor, layout: Layout, recompute: bool
-    ) -> tuple[Tensor, Tensor]:
-        """The same; see `models.compiled`."""
-        return self._applied(CompiledBlock, x, condition, self.residual.weight[..., 0], mix, layout, recompute)
-
-    def _residual(self, x: Tensor) -> Tensor:
-        gain = self.residual.weight[..., 0]
-        of_each = x.shape[-1] == len(gain)  # channel its own: a gain instead of a matrix
-        return gain[:, 0] if of_each else torch.block_diag(*gain.chunk(self.residual.groups)).T
-
-    def _applied(
-        self,
-        function: type[torch.autograd.Function],
-        x: Tensor,
-        condition: Tensor,
-        residual: Tensor,
-        mix: Tensor,
-        layout: Layout,
-        recompute: bool,
-    ) -> tuple[Tensor, Tensor]:
-        norm = self.film.norm
-        signals = (x, self.conv.weight, *self.film.scale_and_shift(condition), self.activation.weight, residual, mix)
-        moments = (None, None) if norm.training else (norm.running_mean, norm.running_var)
-        out, share, mean, variance = function.apply(*signals, *moments, norm.eps, layout, recompute)
-        if norm.training:
-            self.film.observe(mean, variance, len(x) * layout.samples)
-        return out, share
+Run = Callable[[TCNBlock, Tensor, Tensor, Tensor, Layout, bool], tuple[Tensor, Tensor]]
+"""Of a block, signal, condition, weights in the mix, layout, and whether to compute once more what could be kept."""
 
 
 class TCN(Net):
@@ -326,7 +165,7 @@ class TCN(Net):
 
     def mixed(self, x: Tensor, controls: Tensor) -> Tensor:
         """What the blocks add up to, mixed; see `output`."""
-        self._check(x, controls)
+        self.check(x, controls)
         condition = self.conditioning(controls) if self.conditioning is not None else controls
         x = self.features(x)
         if fast_on(x):
@@ -374,36 +213,46 @@ class TCN(Net):
 
     def _fused(self, x: Tensor, condition: Tensor) -> Tensor:
         """The same, faster on a CPU; see `models.fused`, and `models.compiled` for few channels."""
-        few = compiled.suits(x, self.mix.in_channels)
-        samples, before, length = x.shape[-1] - self.span, self.span - self.lookahead, x.shape[-1]
-        blocks: list[Any] = list(self.blocks)
-        rows = length + compiled.SLACK if few else blocks[0].rows_needed(length)
-        x = F.pad(x, (0, rows - length))
-        x = x if few else x.transpose(1, 2).contiguous()
-        total: Any = 0
-        for block, following, mix in zip(blocks, [*blocks[1:], None], self.mixes(), strict=True):
-            start, length = block.span - block.lookahead, length - block.span
-            before -= start
-            rows = length if following is None else following.rows_needed(length)
-            skip = slice(before, before + samples)
-            layout = Layout(block.dilation, block.span, start, length, length + compiled.SLACK if few else rows, skip)
-            x, share = (block.compiled if few else block.fused)(x, condition, mix[..., 0].T, layout, self.recompute)
-            total = total + share
-        return total if few else total.transpose(1, 2)
+        length, blocks = x.shape[-1], list(self.blocks)
+        if compiled.suits(x, self.mix.in_channels):
+            rows = [left + compiled.SLACK for left in self._lengths(length)]
+            x = F.pad(x, (0, rows[0] - length))
+            return self._added_up(TCNBlock.compiled, x, condition, length, rows)
+        needed = [block.rows_needed(left) for block, left in zip(blocks, self._lengths(length), strict=False)]  # type: ignore[operator]
+        rows = [*needed, length - self.span]
+        x = F.pad(x, (0, rows[0] - length)).transpose(1, 2).contiguous()
+        return self._added_up(TCNBlock.fused, x, condition, length, rows).transpose(1, 2)
 
     def _on_gpu(self, x: Tensor, condition: Tensor) -> Tensor:
         """The same, faster on a GPU; see `models.gpu`."""
-        samples, before, length = x.shape[-1] - self.span, self.span - self.lookahead, x.shape[-1]
-        x = gpu.rows(x)
+        length = x.shape[-1]
+        total = self._added_up(TCNBlock.on_gpu, gpu.rows(x), condition, length, self._lengths(length))
+        return total.transpose(1, 2)
+
+    def _lengths(self, length: int) -> list[int]:
+        """Samples before the first block, and after each."""
+        return list(itertools.accumulate((block.span for block in self.blocks), operator.sub, initial=length))
+
+    def _added_up(self, run: Run, x: Tensor, condition: Tensor, length: int, rows: list[int]) -> Tensor:
+        """What all blocks add to the mix.
+
+        Args:
+            run: runs a block.
+            length: samples of the input.
+            rows: of the input with what pads it, and of each block's output.
+        """
+        samples, before = length - self.span, self.span - self.lookahead
         total: Any = 0
         block: Any
-        for block, mix in zip(self.blocks, self.mixes(), strict=True):
-            start, length = block.span - block.lookahead, length - block.span
+        of_each = zip(self.blocks, self.mixes(), self._lengths(length)[1:], rows[1:], strict=True)
+        for block, mix, left, of_output in of_each:
+            start = block.span - block.lookahead
             before -= start
-            layout = Layout(block.dilation, block.span, start, length, length, slice(before, before + samples))
-            x, share = block.on_gpu(x, condition, mix[..., 0].T, layout, self.recompute)
+            skip = slice(before, before + samples)
+            layout = Layout(block.dilation, block.span, start, left, of_output, skip)
+            x, share = run(block, x, condition, mix[..., 0].T, layout, self.recompute)
             total = total + share
-        return total.transpose(1, 2)
+        return total
 
     def start(self, controls: Tensor) -> State:
         """The state after endless silence: the input's last samples, as far as features or output need them; of each
@@ -469,23 +318,3 @@ class TCN(Net):
         heard = len(self.blocks) if self.adds_up else 1
         self.mix.weight.copy_((carried / carried.sum(dim=1, keepdim=True) / heard).unsqueeze(-1))
         self.mix.bias.zero_()  # type: ignore[union-attr]
-
-    def _check(self, x: Tensor, controls: Tensor) -> None:
-        if x.ndim != 3 or x.shape[1] != self.in_channels:
-            raise ValueError(f"TCN: input must have shape (batch, {self.in_channels}, samples), got {tuple(x.shape)}")
-        if controls.shape != (x.shape[0], self.controls):
-            expected = (x.shape[0], self.controls)
-            raise ValueError(f"TCN: controls must have shape {expected}, got {tuple(controls.shape)}")
-        if x.shape[-1] < self.receptive_field:
-            raise ValueError(
-                f"TCN: input of {x.shape[-1]} samples is shorter than the receptive field of "
-                f"{self.receptive_field} samples"
-            )
-
-
-def conditioning(controls: int, widths: tuple[int, ...], bends: type[nn.Module]) -> nn.Sequential:
-    """A small network through which the controls pass."""
-    layers: list[nn.Module] = []
-    for width_in, width_out in zip((controls, *widths), widths, strict=False):
-        layers += [nn.Linear(width_in, width_out), bends()]
-    return nn.Sequential(*layers)

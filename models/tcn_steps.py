@@ -18,13 +18,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.line import Line
-from models.net import Steps
+from models.net import Steps, way
 
 ROWS = 4096
 """Rows that pass all layers at once: what one layer leaves is still in the cache when the next one needs it."""
-
-LONGEST_WAY = 1024
-"""Samples after which new controls are reached at the latest."""
 
 FEW_ROWS = 1024
 """Up to here, a copy of all taps side by side and one matrix product take less time than a convolution."""
@@ -149,8 +146,7 @@ class TCNSteps(Steps):
     def _moving(self, count: int) -> list[tuple[Tensor, Tensor]]:
         """On the way from the films before to those of the controls now, of each sample: ``(count, B, channels)``."""
         assert self.before is not None
-        share = torch.arange(1, count + 1, dtype=self.bias.dtype, device=self.bias.device)[:, None, None]
-        share = (share / min(count, LONGEST_WAY)).clamp_max(1)
+        share = way(count, self.bias)[:, None, None]
         moving = [
             (torch.lerp(old_gain, gain, share), torch.lerp(old_shift, shift, share))
             for (old_gain, old_shift), (gain, shift) in zip(self.before, self.films, strict=True)

@@ -10,8 +10,8 @@ import torch
 from scipy.signal import lfilter
 
 from data.la2a import la2a
+from models.net import LONGEST_WAY
 from models.tcn import TCN
-from models.tcn_steps import LONGEST_WAY
 from scripts.measure.devices import Array, Moved, moved_la2a, moved_network, network_at
 from scripts.measure.knob_sweep import BLOCK, sweep_of
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from models import compiled, tcn_steps
 from models.compiled_steps import CompiledSteps
-from models.net import Net, Unprocessed
+from models.net import LONGEST_WAY, Net, Unprocessed
 from models.product import ProductTCN
 from models.stream import Stream
 from models.tcn import TCN
@@ -194,7 +194,7 @@ def test_controls_that_change_move_over_a_block_to_those_of_the_newest_sample_in
     earlier = torch.cat(
         [setting.expand(-1, -1, size) for setting, (_, size) in zip(before, blocks, strict=False)], dim=-1
     )
-    ways = [torch.arange(1, size + 1, dtype=torch.float64) / min(size, tcn_steps.LONGEST_WAY) for _, size in blocks]
+    ways = [torch.arange(1, size + 1, dtype=torch.float64) / min(size, LONGEST_WAY) for _, size in blocks]
     share = torch.cat(ways).clamp_max(1)
     stream = Stream(net, torch.zeros(2))
     outputs = []

@@ -25,7 +25,7 @@ from data.fingerprint import fingerprint
 from models.callbacks import TrainingBar
 from models.run import Run
 from models.system import System
-from models.tcn import TCNBlock
+from models.tcn_block import TCNBlock
 from tests.conftest import RANDOM, ROOT, TINY, TINY_RECEPTIVE_FIELD, Entry
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")  # on continuing

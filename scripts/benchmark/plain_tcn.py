@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from models.film import conditioning
 from models.tcn import CONDITIONING, TCN
 
 
@@ -55,10 +56,7 @@ class PlainTCN(nn.Module):
     def __init__(self, ours: TCN) -> None:
         super().__init__()
         self.causal = ours.lookahead == 0
-        layers: list[nn.Module] = []
-        for width_in, width_out in zip((ours.controls, *CONDITIONING), CONDITIONING, strict=False):
-            layers += [nn.Linear(width_in, width_out), nn.PReLU()]
-        self.conditioning = nn.Sequential(*layers)
+        self.conditioning = conditioning(ours.controls, CONDITIONING, nn.PReLU)
         blocks: list[Any] = list(ours.blocks)
         self.blocks = nn.ModuleList(
             PlainBlock(c.in_channels, c.out_channels, c.kernel_size[0], c.dilation[0], block.film.frozen, self.causal)
