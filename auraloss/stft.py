@@ -230,7 +230,7 @@ class STFTLoss(SpectralLoss):
         of_rows = [self._of_target(y) for y in self._rows(target)]
         if not self.w_sc or self.scale_invariance:
             return of_rows
-        return [of._replace(energy=of.magnitude.square().sum((-2, -1))) for of in of_rows]
+        return [row._replace(energy=row.magnitude.square().sum((-2, -1))) for row in of_rows]
 
     def _against(self, input: Tensor, prepared: Any) -> tuple[Tensor, ...]:
         if self.prefilter is not None:

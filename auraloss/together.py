@@ -132,7 +132,8 @@ def _shared(
     for loss in losses:
         groups[loss.fft_size, loss.hop_size, loss.win_length, repr(loss.window)].append(loss)
     paddings = {
-        key: frame_padding(samples, of[0].win_length, of[0].fft_size, of[0].hop_size) for key, of in groups.items()
+        key: frame_padding(samples, alike[0].win_length, alike[0].fft_size, alike[0].hop_size)
+        for key, alike in groups.items()
     }
     before, after = map(max, zip(*paddings.values(), strict=True))
     padded = _reflected(y, x, before, after)  # once, as far as the longest frame

@@ -100,7 +100,7 @@ def _distance(x: Tensor, y: Tensor, order: int) -> Tensor:
     """
     last = x.shape[-1] - 1
     levels = torch.cat([x, y], -1).sort(-1).values
-    places = [torch.searchsorted(of.detach(), levels.detach()).clamp(max=last) for of in (x, y)]
+    places = [torch.searchsorted(curve.detach(), levels.detach()).clamp(max=last) for curve in (x, y)]
     apart = (places[0] - places[1]).abs().to(levels) / last
     steps = torch.diff(levels, prepend=torch.zeros_like(levels[..., :1]))
     moved = (steps * apart**order).sum(-1)

@@ -125,8 +125,8 @@ class CompressorSteps(Steps):
         self.set(controls)
 
     def set(self, controls: Tensor) -> None:
-        of = torch.stack(self.net.ballistics(controls), dim=1).repeat_interleave(self.net.in_channels, dim=0)
-        self.parameters: Any = of.detach().contiguous().numpy()
+        numbers = torch.stack(self.net.ballistics(controls), dim=1).repeat_interleave(self.net.in_channels, dim=0)
+        self.parameters: Any = numbers.detach().contiguous().numpy()
 
     def _step(self, block: Tensor) -> Tensor:
         output = torch.empty_like(block, memory_format=torch.contiguous_format)

@@ -65,7 +65,7 @@ def features(x: Tensor, averages: int) -> Tensor:
     samples = x.shape[-1] - reach(averages)
     magnitude = x.abs()
     means = [mean[..., -samples:] for mean in _means(magnitude, averages)]
-    return torch.cat((x[..., -samples:], *(level(of) for of in (magnitude[..., -samples:], *means))), dim=1)
+    return torch.cat((x[..., -samples:], *(level(of_each) for of_each in (magnitude[..., -samples:], *means))), dim=1)
 
 
 class FeaturesInSteps:

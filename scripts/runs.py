@@ -34,12 +34,12 @@ class Progress:
     """How far a training is, by its metrics.csv."""
 
     epochs: int  # that have ended
-    of: int | None  # epochs in all, if that is known
+    total: int | None  # epochs in all, if that is known
     changed: float  # when the latest of them ended, in seconds since 1970
 
     @property
     def text(self) -> str:
-        return f"{self.epochs}/{self.of}" if self.of else f"{self.epochs}"
+        return f"{self.epochs}/{self.total}" if self.total else f"{self.epochs}"
 
     def left(self, begun: float, epochs_before: int, now: float) -> float | None:
         """Seconds to the end of a training at its pace so far; None before its first epoch has ended.
@@ -49,13 +49,13 @@ class Progress:
             epochs_before: that had ended by then.
             now: the time.
 
-        >>> Progress(epochs=5, of=20, changed=1060.0).left(begun=1000.0, epochs_before=2, now=1070.0)
+        >>> Progress(epochs=5, total=20, changed=1060.0).left(begun=1000.0, epochs_before=2, now=1070.0)
         290.0
         """
-        if self.of is None or self.epochs <= epochs_before:
+        if self.total is None or self.epochs <= epochs_before:
             return None
         pace = (self.changed - begun) / (self.epochs - epochs_before)
-        return max(pace * (self.of - self.epochs) - (now - self.changed), 0.0)
+        return max(pace * (self.total - self.epochs) - (now - self.changed), 0.0)
 
 
 def progress(folder: Path, config: Mapping[str, Any]) -> Progress:
@@ -112,8 +112,8 @@ def table(study: Path) -> str:
         raise ValueError(f"{study} holds no run; the runs of a study lie in runs/<study>/<name>")
     lines = [line(folder) for folder in folders]
     widths = [max(map(len, column)) for column in zip(HEAD, *lines, strict=True)]
-    rows = ["  ".join(cell.ljust(width) for cell, width in zip(of, widths, strict=True)) for of in (HEAD, *lines)]
-    states = Counter(of[1] for of in lines)
+    rows = ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) for cells in (HEAD, *lines)]
+    states = Counter(cells[1] for cells in lines)
     return "\n".join(
         [*(row.rstrip() for row in rows), ", ".join(f"{count} {state}" for state, count in states.items())]
     )

@@ -85,24 +85,24 @@ def devices(sbatch: Mapping[str, str]) -> list[str]:
     return [f"++trainer.num_nodes={nodes}", f"++trainer.devices={tasks}"] if nodes * tasks > 1 else []
 
 
-def script(jobs: Sequence[Sequence[str]], of: Asked, study: Path) -> str:
+def script(jobs: Sequence[Sequence[str]], slurm: Asked, study: Path) -> str:
     """The script of the array, of which task n trains job n.
 
     Args:
         jobs: overrides of each.
-        of: Slurm.
+        slurm: what is asked of Slurm.
         study: the folder of the runs; what Slurm has to say goes into its folder slurm.
     """
-    limit = f"%{of.at_once}" if of.at_once else ""
+    limit = f"%{slurm.at_once}" if slurm.at_once else ""
     own = {"job-name": study.name, "array": f"0-{len(jobs) - 1}{limit}", "output": f"{study}/slurm/%A_%a.log"}
     cases = [f"  {number}) set -- {shlex.join(job)} ;;" for number, job in enumerate(jobs)]
     lines = [
         "#!/bin/bash",
-        *(f"#SBATCH --{key}={value}" for key, value in (own | of.sbatch).items()),
+        *(f"#SBATCH --{key}={value}" for key, value in (own | slurm.sbatch).items()),
         "#SBATCH --requeue",
         "#SBATCH --open-mode=append",
         "",
-        *of.setup,
+        *slurm.setup,
         "",
         "case $SLURM_ARRAY_TASK_ID in",
         *cases,
@@ -146,14 +146,14 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="as of train.py --multirun, and slurm.…")
     chosen = parser.parse_args()
     try:
-        of = asked(chosen.slurm, [argument for argument in chosen.overrides if argument.startswith("slurm.")])
+        slurm = asked(chosen.slurm, [argument for argument in chosen.overrides if argument.startswith("slurm.")])
         overrides = [argument for argument in chosen.overrides if not argument.startswith("slurm.")]
-        jobs = [[*job, *devices(of.sbatch)] for job in jobs_of(overrides)]
+        jobs = [[*job, *devices(slurm.sbatch)] for job in jobs_of(overrides)]
         folders = folders_of(jobs)
         study = folders[0].parent
         if not any(override.startswith("study=") for override in overrides):
             jobs = [[*job, f"study={study.name}"] for job in jobs]  # that of today also for what starts tomorrow
-        text = script(jobs, of, study)
+        text = script(jobs, slurm, study)
         if chosen.dry_run:
             print(text, end="")
             return

@@ -23,7 +23,7 @@ from models.atomic import write_text
 from models.run import Run
 from scripts.results import card, scores, table
 from scripts.results.scores import Evaluation
-from scripts.results.table import figure
+from scripts.results.table import rounded
 
 KEPT = Path(__file__).parents[1] / "models" / "trained"
 METRICS = ("ESR", "MR")  # of the convention `standard`
@@ -74,9 +74,9 @@ def card_of(label: str, name: str, run: Run, evaluation: Evaluation, of_run: str
     rows = evaluation.rows[(evaluation.rows["run"] == of_run) & (evaluation.rows["convention"] == "standard")]
     rows = rows.assign(weighted=rows["value"] * rows["samples"])
     lines = []
-    for (switch, knob), of in rows.groupby(["switch", "peak_reduction"], sort=False):
+    for (switch, knob), group in rows.groupby(["switch", "peak_reduction"], sort=False):
         kinds = "" if f"{switch}__{knob}" in evaluation.info["trained_settings"] else " (new)"
-        lines.append(f"| {MODES[str(switch)]} {knob}{kinds} | {_scores(of)} |")
+        lines.append(f"| {MODES[str(switch)]} {knob}{kinds} | {_scores(group)} |")
     head = card.card(
         f"A model of the LA-2A, trained with {label}",
         run.config,
@@ -101,8 +101,8 @@ def _scores(rows: Any) -> str:
     """Means of the metrics, each segment weighted by its samples."""
     means = []
     for metric in METRICS:
-        of = rows[rows["metric"] == metric]
-        means.append(figure(metric, float(of["weighted"].sum() / of["samples"].sum())))
+        group = rows[rows["metric"] == metric]
+        means.append(rounded(metric, float(group["weighted"].sum() / group["samples"].sum())))
     return " | ".join(means)
 
 

@@ -47,7 +47,7 @@ def test_a_pooled_row_has_no_recording_and_no_start(tmp_path: Path) -> None:
 
 def test_values_may_be_no_numbers_or_infinite(tmp_path: Path) -> None:
     rows = [row("l1", "ESR", value, segment=i) for i, value in enumerate([math.nan, math.inf, -math.inf])]
-    values = made_scores.evaluation(tmp_path, rows).values("standard", "ESR").of["l1"][0]
+    values = made_scores.evaluation(tmp_path, rows).values("standard", "ESR").by_model["l1"][0]
     assert math.isnan(values[0])
     assert list(values[1:]) == [math.inf, -math.inf]
 
@@ -66,8 +66,8 @@ def test_values_are_runs_by_segments_whatever_the_order_of_the_rows(tmp_path: Pa
     ]
     found = made_scores.evaluation(tmp_path, rows)
     values = found.values("standard", "ESR")
-    np.testing.assert_array_equal(values.of["l1"], [[1, 2, 3], [4, 5, 6]])
-    np.testing.assert_array_equal(values.of["esr"], [[7, 8, 9]])
+    np.testing.assert_array_equal(values.by_model["l1"], [[1, 2, 3], [4, 5, 6]])
+    np.testing.assert_array_equal(values.by_model["esr"], [[7, 8, 9]])
     np.testing.assert_array_equal(values.samples, [100, 50, 100])
     np.testing.assert_array_equal(values.units, [0, 0, 1])
     assert values.seeds == {"l1": ["1", "2"], "esr": ["1"]}

@@ -130,7 +130,7 @@ def test_the_kinds_together_are_table_1(study: Evaluation) -> None:
         values = study.values(convention, metric)
         assert list(mine["kind"]) == list(KINDS)
         whole = float((mine["value"] * mine["recordings"]).sum() / mine["recordings"].sum())
-        assert whole == pytest.approx(significance.mean(values.of["mrstft"], values.samples))
+        assert whole == pytest.approx(significance.mean(values.by_model["mrstft"], values.samples))
 
 
 def test_kinds_without_recordings_are_left_out(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_the_papers_table_is_as_printed() -> None:
     ],
 )
 def test_figures_are_printed_as_in_the_paper(column: str, value: float, printed: str) -> None:
-    assert table.figure(column, value) == printed
+    assert table.rounded(column, value) == printed
 
 
 def test_one_run_that_collapsed_costs_all_pairs_their_power(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_html_can_be_sorted_and_has_the_marks_as_classes_and_as_text(folder: Pat
             cell = found.rows[name][column.name]
             assert float(str(attributes["data-value"])) == cell.mean
             assert attributes.get("class") == ("best" if cell.best else "tied" if cell.tied else None)
-            assert text.startswith(table.figure(column.name, cell.mean))
+            assert text.startswith(table.rounded(column.name, cell.mean))
             assert text.endswith("≈ best" if cell.tied else " best" if cell.best else "]")
 
 

@@ -114,7 +114,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def cells(samples: int, times: Sequence[tuple[float, float]]) -> list[str]:
     """The row of a block: times of the two in turn, in seconds for each step."""
-    of_onnx, of_torch = (statistics.median(of) for of in zip(*times, strict=True))
+    of_onnx, of_torch = (statistics.median(of_runtime) for of_runtime in zip(*times, strict=True))
     low, high = np.quantile([b / a for a, b in times], (0.25, 0.75))
     per_second = SAMPLE_RATE / samples
     ratio = number(of_torch / of_onnx)

@@ -57,8 +57,8 @@ def training_step(net: TCN, samples: int) -> Count:
         leaving = channels_out * samples
         convolution = 2 * channels_in * taps * leaving
         operations += convolution * (3 if number else 2)
-        for of in (*PASSES, *((INPUT_GRADIENT,) if number else ())):
-            elements += of.inputs * entering + of.outputs * leaving
+        for work in (*PASSES, *((INPUT_GRADIENT,) if number else ())):
+            elements += work.inputs * entering + work.outputs * leaving
         elements += channels_out * crop  # for the sum of all blocks, which is mixed at once
     outputs, channels, _ = net.mix.weight.shape
     operations += 3 * 2 * outputs * channels * crop

@@ -70,7 +70,7 @@ def measure(net: TCN, length: int, duration: float) -> dict[str, list[float]]:
     """Seconds of each block; the three ways take turns until there is no time left, the stream for half of it."""
     controls = torch.tensor([CONTROLS])
     with torch.inference_mode():
-        again = by_state(lambda *of: Net.step(net, *of), Net.start(net, controls))
+        again = by_state(lambda *arguments: Net.step(net, *arguments), Net.start(net, controls))
         step = by_state(net.step, net.start(controls))
         ways: dict[str, Callable[[Tensor], object]] = {
             "stream": Stream(net, CONTROLS).feed,
@@ -92,7 +92,7 @@ def measure(net: TCN, length: int, duration: float) -> dict[str, list[float]]:
 
 
 def row(name: str, net: TCN, length: int, times: dict[str, list[float]], best: float) -> list[str]:
-    medians = {way: statistics.median(of) for way, of in times.items()}
+    medians = {way: statistics.median(seconds) for way, seconds in times.items()}
     rate = length / medians["stream"]
     slowest = torch.tensor(times["stream"]).quantile(0.999).item()
     return [

@@ -32,8 +32,8 @@ def _of_model(about: Mapping[str, Any]) -> str:
         return f"{text}\nNot scored: `python evaluate.py` before the export writes the scores here.\n"
     lines = [
         f"| {convention} | {metric} | {'not finite' if value is None else f'{value:.4g}'} |"
-        for convention, of in means.items()
-        for metric, value in of.items()
+        for convention, of_convention in means.items()
+        for metric, value in of_convention.items()
     ]
     head = f"Mean scores on the test split of `{about['scores']['data']}`:\n\n| convention | metric | mean |"
     return "\n".join([text, head, "|---|---|---:|", *lines])

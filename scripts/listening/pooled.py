@@ -57,9 +57,9 @@ def screened(ratings: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
         (REFERENCE, lambda rating: rating < RATED, f"the hidden reference below {RATED:g}"),
         (ANCHOR, lambda rating: rating > RATED, f"the anchor above {RATED:g}"),
     ):
-        for listener, of in ratings[ratings["kind"] == kind].groupby("listener", sort=False):
-            if (count := int(wrong(of["rating"]).sum())) > OFTEN * len(of):
-                left_out.setdefault(str(listener), f"rated {what} in {count} of {len(of)} trials")
+        for listener, rated in ratings[ratings["kind"] == kind].groupby("listener", sort=False):
+            if (count := int(wrong(rated["rating"]).sum())) > OFTEN * len(rated):
+                left_out.setdefault(str(listener), f"rated {what} in {count} of {len(rated)} trials")
     return ratings[~ratings["listener"].isin(left_out)], left_out
 
 
@@ -96,10 +96,10 @@ def pairs(choices: pd.DataFrame) -> list[Pair]:
     """In the order of the files; A and B are a pair either way round."""
     names = choices[["A", "B"]].apply(lambda row: tuple(sorted(row)), axis=1)
     found = []
-    for (a, b), of in choices.groupby(names, sort=False):
-        right, trials = int(of["correct"].sum()), len(of)
+    for (a, b), chosen in choices.groupby(names, sort=False):
+        right, trials = int(chosen["correct"].sum()), len(chosen)
         p = float(stats.binomtest(right, trials, alternative="greater").pvalue)
-        found.append(Pair(a, b, of["listener"].nunique(), right, trials, p))
+        found.append(Pair(a, b, chosen["listener"].nunique(), right, trials, p))
     return found
 
 

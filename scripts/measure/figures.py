@@ -123,14 +123,14 @@ device_attack_ms=8.0, attack_ratio=1.5, release_ms=nan, device_release_ms=50.0, 
 
 def medians(found: Sequence[Figures]) -> Medians:
     """The medians over settings, at least one."""
-    attack, release = ([getattr(of, name) for of in found] for name in ("attack_ratio", "release_ratio"))
+    attack, release = ([getattr(setting, name) for setting in found] for name in ("attack_ratio", "release_ratio"))
     return Medians(
         len(found),
-        float(np.median([of.curve_error_db for of in found])),
+        float(np.median([setting.curve_error_db for setting in found])),
         _median(attack),
-        (_count(attack), _count(of.device_attack_ms for of in found)),
+        (_count(attack), _count(setting.device_attack_ms for setting in found)),
         _median(release),
-        (_count(release), _count(of.device_release_ms for of in found)),
+        (_count(release), _count(setting.device_release_ms for setting in found)),
     )
 
 
@@ -141,9 +141,9 @@ def table(models: Mapping[str, Sequence[Figures]], trained: Iterable[Setting]) -
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["model", "trained", *(field.name for field in fields(Figures))])
     for label, found in models.items():
-        for of in found:
-            numbers = ["" if math.isnan(value) else f"{value:.6g}" for value in astuple(of)]
-            writer.writerow([label, int((of.switch, of.peak_reduction) in known), *numbers])
+        for setting in found:
+            numbers = ["" if math.isnan(value) else f"{value:.6g}" for value in astuple(setting)]
+            writer.writerow([label, int((setting.switch, setting.peak_reduction) in known), *numbers])
     return stream.getvalue()
 
 
@@ -157,12 +157,13 @@ def times(ratio: float) -> str:
 
 def lines(found: Iterable[Figures]) -> Iterable[str]:
     """A line of text for each setting: model / device of the times in ms."""
-    for of in found:
-        mode = signaltrain.MODES[str(of.switch)]
+    for setting in found:
+        mode = signaltrain.MODES[str(setting.switch)]
         yield (
-            f"{mode:<8} {of.peak_reduction:3g}   curve {of.curve_error_db:6.2f} dB (at {of.worst_level_db:3g} dBFS)   "
-            f"attack {_pair(of.attack_ms, of.device_attack_ms)} ms {times(of.attack_ratio):<6} "
-            f"release {_pair(of.release_ms, of.device_release_ms)} ms {times(of.release_ratio)}"
+            f"{mode:<8} {setting.peak_reduction:3g}   curve {setting.curve_error_db:6.2f} dB "
+            f"(at {setting.worst_level_db:3g} dBFS)   "
+            f"attack {_pair(setting.attack_ms, setting.device_attack_ms)} ms {times(setting.attack_ratio):<6} "
+            f"release {_pair(setting.release_ms, setting.device_release_ms)} ms {times(setting.release_ratio)}"
         )
 
 

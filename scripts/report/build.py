@@ -97,7 +97,7 @@ def context(folder: Path) -> dict[str, Any]:
             )
         ),
         "findings": found,
-        "tables": [_table(of) for of in (*tables, table.paper_table())],
+        "tables": [_table(one) for one in (*tables, table.paper_table())],
         "footnotes": [f"{mark} {text}" for mark, text in zip("¹²³⁴", table.FOOTNOTES, strict=True)],
         "charts": [section for section in sections if section],
         "palette": [
@@ -120,19 +120,21 @@ def _runs(evaluation: Evaluation) -> list[dict[str, str]]:
 
 def _findings(tables: Sequence[table.Table]) -> list[findings.Finding]:
     """One answer for each metric, by the first convention that has it; none if all models have the same loss."""
-    if len({loss for of in tables for loss in of.losses.values() if loss}) < 2:
+    if len({loss for one in tables for loss in one.losses.values() if loss}) < 2:
         return []
     answers: dict[str, findings.Finding] = {}
-    for of in tables:
-        for finding in findings.question(of):
+    for one in tables:
+        for finding in findings.question(one):
             answers.setdefault(finding.column, finding)
     return list(answers.values())
 
 
-def _table(of: table.Table) -> dict[str, Any]:
-    description = " ".join([f"{of.description[:1].upper()}{of.description[1:]}".removesuffix(".") + ".", *legend(of)])
-    title = f"Convention {of.title}" if of.runs else of.title
-    return {"title": title, "description": description, "html": html.html(of)}
+def _table(one: table.Table) -> dict[str, Any]:
+    description = " ".join(
+        [f"{one.description[:1].upper()}{one.description[1:]}".removesuffix(".") + ".", *legend(one)]
+    )
+    title = f"Convention {one.title}" if one.runs else one.title
+    return {"title": title, "description": description, "html": html.html(one)}
 
 
 def _worst(evaluation: Evaluation, folder: Path) -> tuple[list[tuple[findings.Worst, Net]], list[str]]:

@@ -32,8 +32,8 @@ def section(evaluation: Evaluation, nets: Mapping[str, Net], looks: Mapping[str,
     if len({(net.multiplications(), net.lookahead) for net in nets.values()}) < 2:
         return None
     costs = {label: cost(net, evaluation.info["sample_rate"]) for label, net in nets.items()}
-    errors = {metric: of for metric in METRICS if (of := means(evaluation, metric)).keys() & costs.keys()}
-    figures = [_figure(metric, of, costs, looks) for metric, of in errors.items()]
+    errors = {metric: of_runs for metric in METRICS if (of_runs := means(evaluation, metric)).keys() & costs.keys()}
+    figures = [_figure(metric, of_runs, costs, looks) for metric, of_runs in errors.items()]
     return Section("cost", "Accuracy against cost", TEXT, figures, Sheet(_table(errors, costs), CAPTION))
 
 
@@ -83,7 +83,7 @@ def _table(errors: Mapping[str, Mapping[str, float]], costs: Mapping[str, Cost])
     for label, of_net in costs.items():
         cells = [f"{of_net.parameters:,}", f"{of_net.multiplications:,.0f}", f"{of_net.latency:.0f} ms"]
         cells += [f"{speed:.3g}" for speed in of_net.speeds]
-        cells += [f"{of[label]:.3g}" if label in of else "–" for of in errors.values()]
+        cells += [f"{of_runs[label]:.3g}" if label in of_runs else "–" for of_runs in errors.values()]
         rows.append(_row(label, cells))
     return Markup('<table class="scores">\n<thead><tr>{}</tr></thead>\n<tbody>{}</tbody>\n</table>').format(
         head, Markup("\n").join(rows)

@@ -136,11 +136,11 @@ def _grid(
                 below.plot(*thinned(at, errors[label][column], 240), **style)
         _finish(canvas, axes, column, len(titles), x, y, error, logarithmic)
     if name == "gain":
-        device_and_models = [values for of in (lines.target, *shown.values()) for _, values in of]
+        device_and_models = [values for group in (lines.target, *shown.values()) for _, values in group]
         _zoom(canvas.panels[0], device_and_models)
         _zoom(canvas.panels[len(titles)], [values for of_model in errors.values() for values in of_model])
     if not error:
-        values = [values for of in (lines.target, *lines.models.values()) for _, values in of]
+        values = [values for group in (lines.target, *lines.models.values()) for _, values in group]
         scale(canvas.panels[0], "y", np.concatenate(values))
     _legend(canvas, list(lines.models), looks)
     return Chart(canvas.svg(f"{title} of the device and of each model"), f"{title}: {caption}")

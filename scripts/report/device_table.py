@@ -81,7 +81,7 @@ def sheet(compared: Compared) -> Sheet | None:
     rows = [_row(DEVICE, [(compared.settings, str(compared.settings)), *[(0.0, "0")] * 2, *[(1.0, "×1")] * 2],
                  compared.device)]  # fmt: skip
     for label, found in compared.figures.items():
-        middle, worst = medians(found), max(of.curve_error_db for of in found)
+        middle, worst = medians(found), max(setting.curve_error_db for setting in found)
         cells: list[tuple[float, str]] = [(len(found), str(len(found)))]
         cells += [(error, f"{error:.2f}") for error in (middle.curve_error_db, worst)]
         for ratio, (both, device) in ((middle.attack_ratio, middle.attacks), (middle.release_ratio, middle.releases)):

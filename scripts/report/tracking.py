@@ -29,11 +29,11 @@ def section(folder: Path) -> Section | None:
     canvas = Canvas(NAME, 1, len(panels), (WIDE, 0.9 + 0.24 * len(metrics)), sharey=True)
     first = table[table["error"] == table["error"].iloc[0]].sort_values("correlation")
     places = {metric: place for place, metric in enumerate(first["metric"])}
-    for axes, (title, of) in zip(canvas.panels, panels, strict=True):
-        at = of["metric"].map(places)
+    for axes, (title, rows) in zip(canvas.panels, panels, strict=True):
+        at = rows["metric"].map(places)
         axes.axvline(0, color=TEXT, linewidth=0.6)
-        axes.hlines(at, of["low"], of["high"], color=TEXT, linewidth=1)
-        axes.plot(of["correlation"], at, "o", color=TEXT, markersize=5)
+        axes.hlines(at, rows["low"], rows["high"], color=TEXT, linewidth=1)
+        axes.plot(rows["correlation"], at, "o", color=TEXT, markersize=5)
         axes.set_xlim(-0.35, 1.05)
         axes.set_xlabel("rank correlation")
         canvas.heading(axes, str(title))

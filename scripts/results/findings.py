@@ -11,7 +11,7 @@ from scripts.results import table
 from scripts.results.legend import probability
 from scripts.results.scores import UNPROCESSED, Evaluation
 from scripts.results.significance import ALPHA
-from scripts.results.table import Column, Table, figure
+from scripts.results.table import Column, Table, rounded
 
 SPECTRAL = ("stft", "mrstft", "rrstft", "linstft", "mel", "sdstft", "dac")
 ESR = ("esr", "esr_dc", "esr_hp", "esr_fd", "esr_aw", "wright", "4a2a")
@@ -52,9 +52,9 @@ class Worst:
     ratio: float  # to the run's median over all segments
 
 
-def question(of: Table) -> list[Finding]:
+def question(table: Table) -> list[Finding]:
     """For each column: which loss gives the best value, is it the metric's own, is the difference significant."""
-    return [_finding(of, column.name) for column in of.columns]
+    return [_finding(table, column.name) for column in table.columns]
 
 
 def overall(findings: Sequence[Finding]) -> str:
@@ -80,29 +80,29 @@ def _significantly(found: Sequence[Finding]) -> str:
     return "each time significantly" if held == len(found) else f"significantly in {held or 'none'} of these"
 
 
-def _finding(of: Table, name: str) -> Finding:
-    column, winner = of.column(name), of.best(name)
+def _finding(table: Table, name: str) -> Finding:
+    column, winner = table.column(name), table.best(name)
     if winner is None:
-        return Finding(of.title, name, "", "", None, False, f"{name}: no model has a number.")
-    values = {row: cells[name].mean for row, cells in of.rows.items() if row != UNPROCESSED}
+        return Finding(table.title, name, "", "", None, False, f"{name}: no model has a number.")
+    values = {row: cells[name].mean for row, cells in table.rows.items() if row != UNPROCESSED}
     ranked = sorted(
         (row for row in values if not np.isnan(values[row])),
         key=lambda row: (row != winner, -values[row] if column.higher_is_better else values[row]),
     )
-    own = next((row for row in ranked if OWN.get(of.losses.get(row, "")) == name), "")
-    others = [row for row in ranked[1:] if of.losses.get(row, "") != of.losses.get(winner, "")]
+    own = next((row for row in ranked if OWN.get(table.losses.get(row, "")) == name), "")
+    others = [row for row in ranked[1:] if table.losses.get(row, "") != table.losses.get(winner, "")]
     rival = own if own and own != winner else next(iter(others), "")
     own_wins = own == winner if own and rival else None
     best = "largest" if column.higher_is_better else "smallest"
 
     def value(row: str) -> str:
-        return f"{figure(name, values[row])}{' ' + column.unit if column.unit else ''}"
+        return f"{rounded(name, values[row])}{' ' + column.unit if column.unit else ''}"
 
     if not rival:
         sentence = (
             f"{name}: the {best} is that of {winner} ({value(winner)}); there is no other loss to compare it with."
         )
-        return Finding(of.title, name, winner, own, own_wins, False, sentence)
+        return Finding(table.title, name, winner, own, own_wins, False, sentence)
     subject = (
         f"{name}: training on {winner}{', the metric itself,' if own_wins else ''} gives the {best} ({value(winner)})"
     )
@@ -117,20 +117,20 @@ def _finding(of: Table, name: str) -> Finding:
         held = f"the difference is significant ({probability(p)})"
     else:
         held = f"the two cannot be told apart ({probability(p)})"
-    return Finding(of.title, name, winner, own, own_wins, significant, f"{joined}; {held}.")
+    return Finding(table.title, name, winner, own, own_wins, significant, f"{joined}; {held}.")
 
 
-def waveform_or_spectra(of: Table) -> str:
+def waveform_or_spectra(table: Table) -> str:
     """Which columns go to a loss on the waveform, which to one on spectra, and where by more than chance; "" unless
     there are both, of the losses of configs/loss."""
-    on_spectra = {row: loss in SPECTRAL for row, loss in of.losses.items() if loss in (*SPECTRAL, *WAVEFORM)}
+    on_spectra = {row: loss in SPECTRAL for row, loss in table.losses.items() if loss in (*SPECTRAL, *WAVEFORM)}
     if len(set(on_spectra.values())) < 2:
         return ""
     parts = []
     for spectra in (False, True):
-        won = [column for column in of.columns if on_spectra.get(of.best(column.name) or "") is spectra]
+        won = [column for column in table.columns if on_spectra.get(table.best(column.name) or "") is spectra]
         if won:
-            clear = [column.name for column in won if _beats(of, column, on_spectra)]
+            clear = [column.name for column in won if _beats(table, column, on_spectra)]
             better = f"significantly better than the best on {KINDS[not spectra]}"
             if 0 < len(clear) < len(won):
                 better += f" in {_listed(clear)}"
@@ -143,25 +143,25 @@ def waveform_or_spectra(of: Table) -> str:
     return " ".join(parts)
 
 
-def no_better_than_the_input(of: Table) -> str:
+def no_better_than_the_input(table: Table) -> str:
     """Which columns have no model that is better than the input as it is; "" if there are none."""
-    if UNPROCESSED not in of.rows:
+    if UNPROCESSED not in table.rows:
         return ""
     found = []
-    for column in of.columns:
-        winner = of.best(column.name)
-        trained, input = (of.rows[row][column.name].mean if row else np.nan for row in (winner, UNPROCESSED))
+    for column in table.columns:
+        winner = table.best(column.name)
+        trained, input = (table.rows[row][column.name].mean if row else np.nan for row in (winner, UNPROCESSED))
         if trained <= input if column.higher_is_better else trained >= input:
             found.append(column.name)
     return f"In {_listed(found)} no model is better than the unprocessed input." if found else ""
 
 
-def _beats(of: Table, column: Column, on_spectra: Mapping[str, bool]) -> bool:
+def _beats(table: Table, column: Column, on_spectra: Mapping[str, bool]) -> bool:
     """Whether the best row of a column is told apart from the best of the other kind of loss."""
-    winner = of.best(column.name) or ""
+    winner = table.best(column.name) or ""
     sign = -1 if column.higher_is_better else 1
     means = {
-        row: sign * of.rows[row][column.name].mean for row, kind in on_spectra.items() if kind != on_spectra[winner]
+        row: sign * table.rows[row][column.name].mean for row, kind in on_spectra.items() if kind != on_spectra[winner]
     }
     numbers = [row for row in means if not np.isnan(means[row])]
     p = column.p.get(frozenset((winner, min(numbers, key=means.__getitem__)))) if numbers else None

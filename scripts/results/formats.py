@@ -17,7 +17,7 @@ from scripts.results.latex import latex
 from scripts.results.legend import TIED, bounds, label, legend
 from scripts.results.markdown import bullets, escaped, grid
 from scripts.results.scores import Evaluation
-from scripts.results.table import COLUMNS, Cell, Table, figure
+from scripts.results.table import COLUMNS, Cell, Table, rounded
 
 __all__ = ["document", "html", "latex", "legend", "markdown", "tidy", "write"]
 
@@ -46,36 +46,36 @@ def write(folder: Path, evaluation: Evaluation) -> str:
 def document(ours: Sequence[Table], evaluation: Evaluation) -> str:
     """All in Markdown: our tables, the paper's, the answer to its question, what to know of them."""
     parts = ["# Test error of models trained with different losses"]
-    for of in ours:
-        main = [column.name for column in of.columns if column.name in COLUMNS]
-        further = [column.name for column in of.columns if column.name not in COLUMNS]
-        parts += [f"## {of.title}", of.description]
-        parts += [markdown(of.part(*main))] if main else []
+    for one in ours:
+        main = [column.name for column in one.columns if column.name in COLUMNS]
+        further = [column.name for column in one.columns if column.name not in COLUMNS]
+        parts += [f"## {one.title}", one.description]
+        parts += [markdown(one.part(*main))] if main else []
         parts += ["Further metrics:"] if main and further else []
-        parts += [markdown(of.part(*further))] if further else []
-        parts.append(bullets(map(escaped, legend(of))))
+        parts += [markdown(one.part(*further))] if further else []
+        parts.append(bullets(map(escaped, legend(one))))
     paper = table.paper_table()
     parts += [f"## {paper.title}", paper.description, markdown(paper)]
     parts.append("\n".join(f"{n}. {text}" for n, text in enumerate(table.FOOTNOTES, 1)))
     parts.append("## Does training on a metric minimise it?")
-    for of in ours:
-        found = findings.question(of)
-        summary = f"`{escaped(of.title)}`: {findings.overall(found)}".rstrip()
-        parts += [summary, findings.waveform_or_spectra(of), findings.no_better_than_the_input(of)]
+    for one in ours:
+        found = findings.question(one)
+        summary = f"`{escaped(one.title)}`: {findings.overall(found)}".rstrip()
+        parts += [summary, findings.waveform_or_spectra(one), findings.no_better_than_the_input(one)]
         parts += [bullets(escaped(finding.sentence) for finding in found)]
     parts += [setting_tables.markdown_by_kind(evaluation), setting_tables.markdown_by_setting(evaluation)]
     parts += ["## Notes", bullets(map(escaped, evaluation.notes))] if evaluation.notes else []
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def markdown(of: Table) -> str:
+def markdown(table: Table) -> str:
     """A table in Markdown, the best of each column in bold."""
-    lines = [["training loss", *(escaped(column.heading) for column in of.columns)]]
-    for row, cells in of.rows.items():
-        line = [escaped(f"{label(of, row)} {of.marks.get((row, ''), '')}".strip())]
-        for column in of.columns:
+    lines = [["training loss", *(escaped(column.heading) for column in table.columns)]]
+    for row, cells in table.rows.items():
+        line = [escaped(f"{label(table, row)} {table.marks.get((row, ''), '')}".strip())]
+        for column in table.columns:
             line.append(
-                f"{_markdown_cell(column.name, cells[column.name])} {of.marks.get((row, column.name), '')}".strip()
+                f"{_markdown_cell(column.name, cells[column.name])} {table.marks.get((row, column.name), '')}".strip()
             )
         lines.append(line)
     return grid(lines)
@@ -84,11 +84,11 @@ def markdown(of: Table) -> str:
 def tidy(tables: Iterable[Table]) -> str:
     """CSV with a row for each cell."""
     rows = []
-    for of in tables:
-        for row, cells in of.rows.items():
-            for column in of.columns:
+    for one in tables:
+        for row, cells in one.rows.items():
+            for column in one.columns:
                 cell = cells[column.name]
-                of_row = {"source": of.title, "training_loss": row, "runs": of.runs.get(row, "")}
+                of_row = {"source": one.title, "training_loss": row, "runs": one.runs.get(row, "")}
                 metric = {"metric": column.name, "unit": column.unit, "higher_is_better": column.higher_is_better}
                 interval = {"low": cell.low, "high": cell.high, "interval_over": cell.over}
                 marks = {"best": cell.best, "tied": cell.tied, "p": cell.p, "tested_over": column.tested_over}
@@ -101,7 +101,7 @@ def tidy(tables: Iterable[Table]) -> str:
 
 
 def _markdown_cell(column: str, cell: Cell) -> str:
-    text = figure(column, cell.mean)
+    text = rounded(column, cell.mean)
     text = f"**{text}**" if cell.best else f"{TIED} {text}" if cell.tied else text
     return f"{text} {bounds(column, cell)}".strip()
 
@@ -110,25 +110,25 @@ def _json(ours: Sequence[Table], evaluation: Evaluation) -> dict[str, Any]:
     return {
         "tables": [
             {
-                "convention": of.title,
-                "description": of.description,
+                "convention": one.title,
+                "description": one.description,
                 "columns": {
                     column.name: {
                         "unit": column.unit,
                         "higher_is_better": column.higher_is_better,
                         "tested_over": column.tested_over,
                     }
-                    for column in of.columns
+                    for column in one.columns
                 },
-                "runs": dict(of.runs),
+                "runs": dict(one.runs),
                 "rows": {
-                    row: {name: _json_cell(cell) for name, cell in cells.items()} for row, cells in of.rows.items()
+                    row: {name: _json_cell(cell) for name, cell in cells.items()} for row, cells in one.rows.items()
                 },
-                "findings": [vars(finding) for finding in findings.question(of)],
-                "answer": findings.overall(findings.question(of)),
-                "waveform_or_spectra": findings.waveform_or_spectra(of),
+                "findings": [vars(finding) for finding in findings.question(one)],
+                "answer": findings.overall(findings.question(one)),
+                "waveform_or_spectra": findings.waveform_or_spectra(one),
             }
-            for of in ours
+            for one in ours
         ],
         "paper": {row: {k: cell.mean for k, cell in cells.items()} for row, cells in table.paper_table().rows.items()},
         "kinds_of_settings": setting_tables.json_by_kind(evaluation),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from scripts.results.legend import label, legend
-from scripts.results.table import Cell, Column, Table, figure
+from scripts.results.table import Cell, Column, Table, rounded
 
 # Characters with a meaning in LaTeX, and those of our own texts that pdfLaTeX does not know without further packages.
 SIGNS = {
@@ -38,10 +38,10 @@ COLUMNS_A_TABLE = 6  # as many as fit the width of a page
 def latex(tables: Sequence[Table], footnotes: Sequence[str] = ()) -> str:
     """All tables; those of many columns in parts. The interval stands under its mean."""
     parts = [r"% Table 1; the document needs \usepackage{booktabs}."]
-    for of in tables:
-        names = [column.name for column in of.columns]
+    for table in tables:
+        names = [column.name for column in table.columns]
         for start in range(0, len(names), COLUMNS_A_TABLE):
-            parts.append(_table(of.part(*names[start : start + COLUMNS_A_TABLE]), legend(of), start))
+            parts.append(_table(table.part(*names[start : start + COLUMNS_A_TABLE]), legend(table), start))
     parts.append("\n\n".join(rf"\noindent\textsuperscript{{{n}}} {text(note)}" for n, note in enumerate(footnotes, 1)))
     return "\n".join(parts) + "\n"
 
@@ -65,23 +65,23 @@ def text(plain: str) -> str:
     return "".join(made)
 
 
-def _table(of: Table, notes: Sequence[str], start: int) -> str:
-    caption = f"{of.title}. {of.description}" + "".join(f" {line}" for line in notes)
+def _table(table: Table, notes: Sequence[str], start: int) -> str:
+    caption = f"{table.title}. {table.description}" + "".join(f" {line}" for line in notes)
     lines = [
         r"\begin{table}",
         r"\centering\footnotesize\setlength{\tabcolsep}{2pt}",
         rf"\caption{{{text(caption)}}}",
-        rf"\label{{tab:{re.sub('[^a-z0-9]+', '-', of.title.lower())}{'-further' if start else ''}}}",
-        rf"\begin{{tabular}}{{l{'r' * len(of.columns)}}}",
+        rf"\label{{tab:{re.sub('[^a-z0-9]+', '-', table.title.lower())}{'-further' if start else ''}}}",
+        rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
         r"\toprule",
-        " & ".join(["training loss", *map(_heading, of.columns)]) + r" \\",
+        " & ".join(["training loss", *map(_heading, table.columns)]) + r" \\",
         r"\midrule",
     ]
-    for row, cells in of.rows.items():
-        name = text(f"{label(of, row)} {of.marks.get((row, ''), '')}".strip())
-        shown = [_value(c.name, cells[c.name]) + text(of.marks.get((row, c.name), "")) for c in of.columns]
+    for row, cells in table.rows.items():
+        name = text(f"{label(table, row)} {table.marks.get((row, ''), '')}".strip())
+        shown = [_value(c.name, cells[c.name]) + text(table.marks.get((row, c.name), "")) for c in table.columns]
         lines.append(" & ".join([name, *shown]) + r" \\")
-        between = [_interval(c.name, cells[c.name]) for c in of.columns]
+        between = [_interval(c.name, cells[c.name]) for c in table.columns]
         if any(between):
             lines.append(" & ".join(["", *between]) + r" \\[2pt]")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
@@ -93,7 +93,7 @@ def _heading(column: Column) -> str:
 
 
 def _value(column: str, cell: Cell) -> str:
-    number = _number(figure(column, cell.mean))
+    number = _number(rounded(column, cell.mean))
     if cell.best:
         return rf"$\mathbf{{{number}}}$"
     return rf"$\approx {number}$" if cell.tied else f"${number}$"
@@ -103,11 +103,11 @@ def _interval(column: str, cell: Cell) -> str:
     """In the exponent of the mean, if that has one."""
     if cell.interval is None:
         return ""
-    _, e, exponent = figure(column, cell.mean).partition("e")
+    _, e, exponent = rounded(column, cell.mean).partition("e")
     if e:
         low, high = (_two_digits(bound / 10 ** int(exponent)) for bound in cell.interval[:2])
         return rf"\scriptsize$[{low}, {high}]\!\cdot\!10^{{{int(exponent)}}}$"
-    low, high = (_number(figure(column, bound, 1)) for bound in cell.interval[:2])
+    low, high = (_number(rounded(column, bound, 1)) for bound in cell.interval[:2])
     return rf"\scriptsize$[{low}, {high}]$"
 
 

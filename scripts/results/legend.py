@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from scripts.results.scores import UNPROCESSED
 from scripts.results.significance import ALPHA
-from scripts.results.table import Cell, Table, figure
+from scripts.results.table import Cell, Table, rounded
 
 TIED = "≈"  # before a figure that cannot be told apart from the best
 
 
-def legend(of: Table) -> list[str]:
+def legend(table: Table) -> list[str]:
     """What means, intervals and marks of a table stand for; plain text, a sentence or two each."""
-    trained = [row for row in of.rows if row in of.runs and row != UNPROCESSED]
+    trained = [row for row in table.rows if row in table.runs and row != UNPROCESSED]
     if not trained:
         return []
-    runs = sorted({of.runs[row] for row in trained})
+    runs = sorted({table.runs[row] for row in trained})
     if runs == [1]:
         lines = ["One run of each model."]
     elif len(runs) == 1:
@@ -22,8 +22,8 @@ def legend(of: Table) -> list[str]:
     else:
         lines = ["Mean of the runs of each model, which differ in the seed."]
     intervals: dict[str, list[str]] = {}
-    for column in of.columns:
-        covered = {of.rows[row][column.name].over for row in trained} - {""}
+    for column in table.columns:
+        covered = {table.rows[row][column.name].over for row in trained} - {""}
         intervals.setdefault(" or ".join(sorted(covered)), []).append(column.name)
     for over, names in intervals.items():
         where = "" if len(intervals) == 1 else f" ({', '.join(names)})"
@@ -32,7 +32,7 @@ def legend(of: Table) -> list[str]:
     if len(trained) < 2:
         return lines
     tests: dict[str, list[str]] = {}
-    for column in of.columns:
+    for column in table.columns:
         tests.setdefault(column.tested_over, []).append(column.name)
     for over, names in tests.items():
         where = "" if len(tests) == 1 else f" ({', '.join(names)})"
@@ -44,10 +44,10 @@ def legend(of: Table) -> list[str]:
         else:
             lines.append(f"Bold: the best trained model. Too few runs and segments to test differences{where}.")
     untested: dict[str, list[str]] = {}
-    for column in of.columns:
+    for column in table.columns:
         if column.tested_over:
             for row in trained:
-                cell = of.rows[row][column.name]
+                cell = table.rows[row][column.name]
                 if cell.p is None and not cell.best:
                     untested.setdefault(row, []).append(column.name)
     for row, names in untested.items():
@@ -55,10 +55,10 @@ def legend(of: Table) -> list[str]:
     return lines
 
 
-def label(of: Table, row: str) -> str:
+def label(table: Table, row: str) -> str:
     """The row's name, with the number of its runs where the rows differ in it."""
-    runs = {count for name, count in of.runs.items() if name != UNPROCESSED}
-    count = of.runs.get(row, 1)
+    runs = {count for name, count in table.runs.items() if name != UNPROCESSED}
+    count = table.runs.get(row, 1)
     if len(runs) < 2 or row == UNPROCESSED:
         return row
     return f"{row} ({count} run{'s' if count > 1 else ''})"
@@ -68,7 +68,7 @@ def bounds(column: str, cell: Cell) -> str:
     """The interval in brackets, with a decimal less than the mean; "" without one."""
     if cell.interval is None:
         return ""
-    return f"[{figure(column, cell.interval.low, 1)}, {figure(column, cell.interval.high, 1)}]"
+    return f"[{rounded(column, cell.interval.low, 1)}, {rounded(column, cell.interval.high, 1)}]"
 
 
 def probability(p: float) -> str:

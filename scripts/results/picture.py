@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 
 from scripts.results import scores
 from scripts.results.legend import TIED
-from scripts.results.table import COLUMNS, Table, figure, paper_table, tables
+from scripts.results.table import COLUMNS, Table, paper_table, rounded, tables
 
 WORST = 10  # ratio to the best of a column at which the colour ends
 
@@ -60,7 +60,7 @@ def _panel(panel: Axes, table: Table, names: list[str]) -> AxesImage:
         panel.text(
             j,
             i,
-            f"{TIED if cell.tied else ''}{figure(names[j], cell.mean)}",
+            f"{TIED if cell.tied else ''}{rounded(names[j], cell.mean)}",
             ha="center",
             va="center",
             fontsize=8,

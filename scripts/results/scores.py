@@ -39,10 +39,10 @@ class Values:
     """The scores of all runs by one metric of one convention.
 
     Shape:
-        of each model ``(runs, segments)``; samples and units ``(segments,)``.
+        by_model ``(runs, segments)`` each; samples and units ``(segments,)``.
     """
 
-    of: dict[str, NDArray[np.float64]]  # by model
+    by_model: dict[str, NDArray[np.float64]]
     seeds: dict[str, list[str]]  # of the runs of each model
     samples: NDArray[np.float64]  # of each segment
     units: NDArray[np.int64]  # number of the recording that a segment belongs to; of the group, if pooled

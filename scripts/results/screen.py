@@ -10,7 +10,7 @@ from scripts.results.legend import TIED, label, legend
 from scripts.results.markdown import bullets, grid
 from scripts.results.scores import Evaluation
 from scripts.results.setting_tables import SHOWN, Line
-from scripts.results.table import COLUMNS, Table, figure
+from scripts.results.table import COLUMNS, Table, rounded
 
 WIDTH = 118  # of running text; a note stays on one line, for those who search for it
 NOTES = 5  # shown; all are in table1.md
@@ -23,7 +23,7 @@ def text(folder: Path, evaluation: Evaluation) -> str:
         ValueError: if the runs were not scored on the same segments.
     """
     ours = table.tables(evaluation)
-    main = next((of for of in ours if of.title == "standard"), ours[0])
+    main = next((one for one in ours if one.title == "standard"), ours[0])
     names = [column.name for column in main.columns]
     main = main.part(*([name for name in names if name in COLUMNS] or names[: len(COLUMNS)]))
     answers = (
@@ -50,25 +50,25 @@ def text(folder: Path, evaluation: Evaluation) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _head(of: Table) -> str:
+def _head(table: Table) -> str:
     """What the table shows, and what its marks stand for."""
-    over = " or ".join(dict.fromkeys(column.tested_over for column in of.columns if column.tested_over))
+    over = " or ".join(dict.fromkeys(column.tested_over for column in table.columns if column.tested_over))
     tied = f"{TIED}: cannot be told apart from it, tested over {over}" if over else "differences cannot be tested"
-    untested = [column.name for column in of.columns if not column.tested_over] if over else []
+    untested = [column.name for column in table.columns if not column.tested_over] if over else []
     but = f" (not tested: {', '.join(untested)})" if untested else ""
     return " ".join(
-        [f"Test error, convention {of.title}.", *legend(of)[:1], f"*: the best of its column; {tied}{but}."]
+        [f"Test error, convention {table.title}.", *legend(table)[:1], f"*: the best of its column; {tied}{but}."]
     )
 
 
-def _table(of: Table) -> str:
+def _table(table: Table) -> str:
     """Means with their marks."""
-    lines = [["training loss", *(column.heading for column in of.columns)]]
-    for row, cells in of.rows.items():
-        line = [label(of, row)]
-        for column in of.columns:
+    lines = [["training loss", *(column.heading for column in table.columns)]]
+    for row, cells in table.rows.items():
+        line = [label(table, row)]
+        for column in table.columns:
             cell = cells[column.name]
-            line.append(f"{'* ' if cell.best else f'{TIED} ' if cell.tied else ''}{figure(column.name, cell.mean)}")
+            line.append(f"{'* ' if cell.best else f'{TIED} ' if cell.tied else ''}{rounded(column.name, cell.mean)}")
         lines.append(line)
     return grid(lines)
 
@@ -77,5 +77,5 @@ def _by_kind(lines: list[Line]) -> str:
     """Rows are the models, as in the table above."""
     made = [["training loss", *(f"{line.heading} {line.kind}" for line in lines)]]
     for row in lines[0].values:
-        made.append([row, *(figure(line.metric, line.values[row]) for line in lines)])
+        made.append([row, *(rounded(line.metric, line.values[row]) for line in lines)])
     return grid(made)

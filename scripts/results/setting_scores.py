@@ -64,12 +64,12 @@ def _of_runs(rows: pd.DataFrame, keys: Sequence[str]) -> pd.Series:
 
 
 # NaN if one is; pandas would leave it out.
-def _sum(of: pd.Series) -> float:
-    return float(of.to_numpy().sum())
+def _sum(column: pd.Series) -> float:
+    return float(column.to_numpy().sum())
 
 
-def _mean(of: pd.Series) -> float:
-    return float(of.to_numpy().mean())
+def _mean(column: pd.Series) -> float:
+    return float(column.to_numpy().mean())
 
 
 def _labelled(rows: pd.DataFrame, evaluation: Evaluation) -> pd.DataFrame:

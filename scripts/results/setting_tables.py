@@ -12,7 +12,7 @@ from data.settings import KINDS
 from scripts.results.markdown import escaped, grid
 from scripts.results.scores import Evaluation
 from scripts.results.setting_scores import by_kind, by_setting
-from scripts.results.table import COLUMNS, Column, figure
+from scripts.results.table import COLUMNS, Column, rounded
 
 TITLE = "By kind of setting"
 SHOWN = ("ESR", "MR")  # of the tables by setting: a metric of the waveform, and one of the spectrum
@@ -35,8 +35,8 @@ def lines(evaluation: Evaluation, convention: str) -> list[Line]:
     made = []
     for metric in (*(name for name in COLUMNS if name in names), *(name for name in names if name not in COLUMNS)):
         heading = Column(metric, evaluation.unit(metric), evaluation.higher_is_better(metric)).heading
-        for kind, of in rows[rows["metric"] == metric].groupby("kind", sort=False):
-            values = dict(zip(of["label"], of["value"], strict=True))
+        for kind, group in rows[rows["metric"] == metric].groupby("kind", sort=False):
+            values = dict(zip(group["label"], group["value"], strict=True))
             made.append(Line(metric, heading, str(kind), values))
     return made
 
@@ -55,16 +55,18 @@ def markdown_by_kind(evaluation: Evaluation) -> str:
     """All metrics whose values belong to a recording, a table for each convention; "" if there are none."""
     parts = []
     for convention in evaluation.conventions:
-        if of := lines(evaluation, convention):
-            head = [f"metric, {escaped(convention)}", *map(escaped, of[0].values)]
-            rows = [[escaped(f"{line.heading}, {line.kind}"), *_figures(line)] for line in of]
+        if found := lines(evaluation, convention):
+            head = [f"metric, {escaped(convention)}", *map(escaped, found[0].values)]
+            rows = [[escaped(f"{line.heading}, {line.kind}"), *_figures(line)] for line in found]
             parts.append(grid([head, *rows]))
     return "\n\n".join([f"## {TITLE}", legend(evaluation), *parts]) if parts else ""
 
 
 def html_by_kind(evaluation: Evaluation) -> Markup:
     """A table for each convention; names are text. Empty if there are none."""
-    tables = [_html(convention, of) for convention in evaluation.conventions if (of := lines(evaluation, convention))]
+    tables = [
+        _html(convention, found) for convention in evaluation.conventions if (found := lines(evaluation, convention))
+    ]
     return Markup("\n").join(tables)
 
 
@@ -75,10 +77,10 @@ def html_section(evaluation: Evaluation) -> Markup:
     return tables
 
 
-def _html(convention: str, of: list[Line]) -> Markup:
-    models = Markup("").join(Markup('<th scope="col">{}</th>').format(label) for label in of[0].values)
+def _html(convention: str, found: list[Line]) -> Markup:
+    models = Markup("").join(Markup('<th scope="col">{}</th>').format(label) for label in found[0].values)
     rows = []
-    for line in of:
+    for line in found:
         values = Markup("").join(Markup("<td>{}</td>").format(text) for text in _figures(line))
         rows.append(Markup('<tr><th scope="row">{}, {}</th>{}</tr>').format(line.heading, line.kind, values))
     return Markup(
@@ -113,11 +115,11 @@ def settings(rows: pd.DataFrame) -> str:
     labels = list(rows["label"].unique())
     metric = str(rows["metric"].iloc[0])
     made = [["setting", *map(escaped, labels)]]
-    for (switch, amount, kind), of in rows.groupby(["switch", "peak_reduction", "kind"], sort=False):
-        values = dict(zip(of["label"], of["value"], strict=True))
-        made.append([f"{switch} / {amount:g}, {kind}", *(figure(metric, values[label]) for label in labels)])
+    for (switch, amount, kind), group in rows.groupby(["switch", "peak_reduction", "kind"], sort=False):
+        values = dict(zip(group["label"], group["value"], strict=True))
+        made.append([f"{switch} / {amount:g}, {kind}", *(rounded(metric, values[label]) for label in labels)])
     return grid(made)
 
 
 def _figures(line: Line) -> list[str]:
-    return [figure(line.metric, value) for value in line.values.values()]
+    return [rounded(line.metric, value) for value in line.values.values()]

@@ -221,5 +221,5 @@ def _student(difference: float, error: float, freedom: float) -> float:
 def _draws(runs: int, recordings: int) -> tuple[Array, Array]:
     """How often each run and each recording is drawn, for every resample; the same for every model."""
     generator = np.random.default_rng(0)
-    of = [generator.multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(float) for n in (runs, recordings)]
-    return of[0], of[1]
+    drawn = [generator.multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(float) for n in (runs, recordings)]
+    return drawn[0], drawn[1]

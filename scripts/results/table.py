@@ -143,7 +143,7 @@ def paper_table() -> Table:
     return Table("Table 1 of the paper", "As printed; SignalTrain LA2A, one run of each.", columns, rows, {}, {}, MARKS)
 
 
-def figure(column: str, value: float, digits: int = 2) -> str:
+def rounded(column: str, value: float, digits: int = 2) -> str:
     """As the paper prints: L1, Logcosh and DC in exponent form, ESR with four decimals, others with three.
 
     A metric that the project does not know is in exponent form below 0.01, where three decimals would say little.
@@ -168,17 +168,17 @@ def _table(evaluation: Evaluation, convention: str) -> Table:
     columns = {}
     for metric in evaluation.metrics(convention):
         values = evaluation.values(convention, metric)
-        runs = {label: len(values.of[model]) for model, label in labels.items()}
+        runs = {label: len(values.by_model[model]) for model, label in labels.items()}
         higher = evaluation.higher_is_better(metric)
-        means = {label: significance.mean(values.of[model], values.samples) for model, label in labels.items()}
+        means = {label: significance.mean(values.by_model[model], values.samples) for model, label in labels.items()}
         trained = {label: mean for label, mean in means.items() if label != UNPROCESSED}
         best = _best(trained, higher)
         p, tested_over = _compare(values, labels, higher, best)
         columns[metric] = Column(metric, evaluation.unit(metric), higher, p, tested_over)
         for model, label in labels.items():
-            ratio = not higher and bool((values.of[model] > 0).all())
+            ratio = not higher and bool((values.by_model[model] > 0).all())
             interval = significance.interval(
-                values.of[model],
+                values.by_model[model],
                 values.samples,
                 values.units,
                 ratio=ratio,
@@ -208,7 +208,7 @@ def _compare(
 
     All pairs count as comparisons, as the best of a column is known after looking only.
     """
-    trained = {label: values.of[model] for model, label in labels.items() if label != UNPROCESSED}
+    trained = {label: values.by_model[model] for model, label in labels.items() if label != UNPROCESSED}
     seeds = {label: values.seeds[model] for model, label in labels.items()}
     ratio = not higher_is_better and all(bool((of_model > 0).all()) for of_model in trained.values())
     compared = significance.compare(trained, seeds, values.samples, ratio=ratio)

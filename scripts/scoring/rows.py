@@ -59,7 +59,7 @@ def score(
     Raises:
         ValueError: if a metric is none that can be scored, or a block is too short for it.
     """
-    metrics = {(convention, name): m for convention, of in conventions.items() for name, m in of.items()}
+    metrics = {(convention, name): m for convention, named in conventions.items() for name, m in named.items()}
     for (convention, name), metric in metrics.items():
         needed = ("at", "pool") if hasattr(metric, "at") else ("statistics", "value", "pool")
         if not all(hasattr(metric, attribute) for attribute in needed):
@@ -86,9 +86,9 @@ def score(
                     yield from groups.pop(key).scores(*key)
                 groups.setdefault(key, _Group(number[key])).add(frozen[key], sums, samples)
                 continue
-            of, place = block.recording, (block.number, block.start, samples)
+            recording, place = block.recording, (block.number, block.start, samples)
             for model, value in enumerate(_natural(metric, frozen[key].value(sums).flatten(1).mean(1))):
-                yield Score(*key, of.id, of.setting, *place, value, model)
+                yield Score(*key, recording.id, recording.setting, *place, value, model)
     for key, group in groups.items():
         yield from group.scores(*key)
 

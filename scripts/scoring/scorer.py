@@ -203,7 +203,7 @@ def _rendered(scorer: Scorer, jobs: list[Job], levels: list[_Levels]) -> Iterato
     blocks = next(iter(of_context.values())).blocks
     label = jobs[0].label if len(jobs) == 1 else f"{jobs[0].label} and {len(jobs) - 1} more"
     for index, block in enumerate(tqdm(blocks, desc=label, unit="segment", leave=False)):
-        segments = {context: of[index] for context, of in of_context.items()}
+        segments = {context: split[index] for context, split in of_context.items()}
         outputs = []
         for net, level in zip(nets, levels, strict=True):
             output, target = render(net, segments[net.scored_context], scorer.device)

@@ -28,25 +28,25 @@ POLL_SECONDS = 1.0  # between looks for what others have scored
 Outcomes = dict[str, Scored | Exception]
 
 
-def complete(of: Scorer, jobs: list[Job], workers: int, score_only: bool) -> Outcomes:
+def complete(score_with: Scorer, jobs: list[Job], workers: int, score_only: bool) -> Outcomes:
     """As `scorer.complete`, beside other processes that score the same jobs.
 
     Args:
-        of: what to score with.
+        score_with: network side of the scoring, and metrics.
         jobs: to be scored.
         workers: processes of this machine; those beside this one are started here. Tasks of srun are others already.
         score_only: end when nothing is left to take, also while others still score.
     """
     tasks = int(os.environ.get("SLURM_NTASKS", "1"))
     if workers == tasks == 1 and not score_only:
-        return scorer.complete(of, jobs)
+        return scorer.complete(score_with, jobs)
     outcomes: Outcomes = {job.label: job.known for job in jobs if not job.missing}
     waiting = [job for job in jobs if job.missing]
     with helpers(workers - 1 if waiting else 0):
         while waiting:
             # Several at a time, as that is cheaper; but such a part of them that all have something to do.
             size = min(max(len(waiting) // (2 * max(workers, tasks)), 1), LARGEST_BATCH)
-            done = _some(of, waiting, size)
+            done = _some(score_with, waiting, size)
             outcomes |= done
             waiting = [job for job in waiting if job.label not in outcomes]
             if waiting and not done:
@@ -61,14 +61,14 @@ def collects(score_only: bool) -> bool:
     return not score_only and os.environ.get("SLURM_PROCID", "0") == "0"
 
 
-def _some(of: Scorer, waiting: Sequence[Job], size: int) -> Outcomes:
+def _some(score_with: Scorer, waiting: Sequence[Job], size: int) -> Outcomes:
     """Scores the first jobs, so many, that nobody has taken."""
     for start in range(0, len(waiting), size):
         part = waiting[start : start + size]
         with taken([job.file.parent for job in part]) as folders:
-            mine = [of.look_up(job) for job in part if job.file.parent in folders]
+            mine = [score_with.look_up(job) for job in part if job.file.parent in folders]
             if mine:
-                return scorer.complete(of, mine)
+                return scorer.complete(score_with, mine)
     return {}
 
 

@@ -64,10 +64,10 @@ def recordings(evaluation: Evaluation) -> dict[str, Heard]:
             found[str(name)],
             {
                 int(n): (int(start), int(length))
-                for n, start, length in zip(of["segment"], of["start"], of["samples"], strict=True)
+                for n, start, length in zip(group["segment"], group["start"], group["samples"], strict=True)
             },
         )
-        for name, of in rows.groupby("recording", sort=False)
+        for name, group in rows.groupby("recording", sort=False)
     }
 
 
@@ -90,8 +90,8 @@ def tracked(evaluation: Evaluation, errors: pd.DataFrame) -> dict[str, Correlati
     rows = evaluation.rows
     rows = rows[(rows["run"] != UNPROCESSED) & (rows["convention"] != LEFT_OUT)]
     metrics = {}
-    for metric, of in rows.groupby("metric", sort=False):
-        values = of.pivot(index="run", columns=["recording", "segment"], values="value")
+    for metric, group in rows.groupby("metric", sort=False):
+        values = group.pivot(index="run", columns=["recording", "segment"], values="value")
         if set(wanted.columns) <= set(values.columns):  # else it is pooled
             values = values.loc[wanted.index, wanted.columns]
             metrics[str(metric)] = values.to_numpy() * (-1 if evaluation.higher_is_better(str(metric)) else 1)
@@ -114,9 +114,9 @@ def page(found: Mapping[str, Mapping[str, Correlation]], evaluation: Evaluation,
     )
 
 
-def cell(of: Correlation) -> str:
+def cell(found: Correlation) -> str:
     """
     >>> cell(Correlation(0.8049, 0.7, 0.9))
     '0.80 [0.70, 0.90]'
     """
-    return f"{of.mean:.2f} [{of.low:.2f}, {of.high:.2f}]"
+    return f"{found.mean:.2f} [{found.low:.2f}, {found.high:.2f}]"
