@@ -5,97 +5,29 @@ python -m scripts.render stems/ rendered/ --run runs/quick/mrstft-seed1 --peak-r
 python -m scripts.render in.flac out.flac --run runs/amp/l1-seed1 --controls 0.3 0.7
 
 The output is as long as the input and aligned with it, and a WAV keeps what another tells beside its audio: start time,
-tags, markers, loudspeakers. Its suffix tells its format: .wav, .w64 and .caf in float32,
-.aiff and .flac in 24 bits. A file has the network's number of channels, or any, if the network has one: then each
-channel passes on its own.
+tags, markers, loudspeakers. Its suffix tells its format: .wav, .w64 and .caf in float32, .aiff and .flac in 24 bits. A
+file has the network's number of channels, or any, if the network has one: then each channel passes on its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from data import audio, audio_blocks, signaltrain, wav_metadata
-from data.controls import Control, declared
+from data import audio, audio_blocks, wav_metadata
+from data.controls import declared
 from data.levels import Levels
-from data.resample import Resampler
-from models.net import Net
-from models.run import Run, RunError
-from models.stream import Stream
+from models.run import Run
+from scripts.rendering.chain import Array, Model, through
+from scripts.rendering.panel import asked, parsed
 
 BLOCK = 2**16  # samples read at once
-
-Array = NDArray[np.float32]
-
-
-class Stage(Protocol):
-    """What a signal passes through in blocks (channels, n)."""
-
-    def feed(self, block: Array) -> Array: ...
-
-    def flush(self) -> Array: ...
-
-
-class Network:
-    """A network as a stage. One of a single channel takes each channel of the signal on its own."""
-
-    def __init__(self, net: Net, controls: Sequence[float], channels: int) -> None:
-        self.stream = Stream(net, controls)
-        self.shape = (1, channels, -1) if net.in_channels == channels else (channels, 1, -1)
-        self.channels = self.shape[0] * self.stream.out_channels
-        self.device = next(net.parameters(), torch.empty(0)).device
-
-    def feed(self, block: Array) -> Array:
-        return self._array(self.stream.feed(torch.from_numpy(block).reshape(self.shape).to(self.device)))
-
-    def flush(self) -> Array:
-        return self._array(self.stream.flush())
-
-    def _array(self, output: torch.Tensor) -> Array:
-        return output.flatten(0, 1).cpu().numpy()
-
-
-class Model(NamedTuple):
-    """A trained network, and how it is to be run."""
-
-    net: Net
-    sample_rate: int  # Hz
-    controls: tuple[float, ...]
-
-    def stages(self, sample_rate: int, channels: int) -> tuple[list[Stage], int]:
-        """What a file of this rate and number of channels passes through, and how many channels come out."""
-        if self.net.in_channels not in (1, channels):
-            raise ValueError(f"it has {channels} channel(s), the network takes {self.net.in_channels}. Convert it.")
-        network = Network(self.net, self.controls, channels)
-        if sample_rate == self.sample_rate:
-            return [network], network.channels
-        there = Resampler(sample_rate, self.sample_rate, channels)
-        back = Resampler(self.sample_rate, sample_rate, network.channels)
-        return [there, network, back], network.channels
-
-
-def through(stages: Sequence[Stage], blocks: Iterable[Array]) -> Iterator[Array]:
-    """The output of all stages in turn for each block, and for the end of the signal."""
-    for block in blocks:
-        for stage in stages:
-            block = stage.feed(block)
-        yield block
-    for number, stage in enumerate(stages):
-        block = stage.flush()
-        for later in stages[number + 1 :]:
-            block = later.feed(block)
-        yield block
 
 
 def render(model: Model, source: Path, target: Path) -> str:
@@ -168,7 +100,7 @@ def load(options: argparse.Namespace) -> Model:
     count = getattr(net, "controls", 0)
     if len(controls) != count:
         panel = declared(run.config.get("data"))
-        ask = _asked(panel) if count == len(panel) else f"--controls with {count} number(s)"
+        ask = asked(panel) if count == len(panel) else f"--controls with {count} number(s)"
         given = f"{len(controls)} given"
         raise ValueError(
             f"{run.folder}: the network has {count} control(s), {given}" + (f": pass {ask}" if count else "")
@@ -178,12 +110,6 @@ def load(options: argparse.Namespace) -> Model:
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"--device {options.device}: {str(error).splitlines()[0]}") from error
     return Model(net, sample_rate, controls)
-
-
-def _asked(panel: Sequence[Control]) -> str:
-    """The options of a panel, those of switches in brackets, as they may be left out."""
-    knobs, switches = ([_option(c) for c in panel if bool(c.positions) is switch] for switch in (False, True))
-    return " ".join(knobs) + (f" (and {' '.join(switches)})" if switches else "")
 
 
 def jobs(source: Path, target: Path) -> list[tuple[Path, Path]]:
@@ -224,83 +150,11 @@ def check(source: Path, target: Path, overwrite: bool) -> None:
         raise ValueError(f"{target}: exists; --overwrite replaces it")
 
 
-def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options, among them the run, as it was read, and the controls, as its network is given them.
-
-    Raises:
-        RunError: if the run cannot be read, whose data set declares the controls.
-    """
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--run", type=Path)
-    first.add_argument("--checkpoint", choices=("best", "last"), default="best")
-    known, _ = first.parse_known_args(arguments)
-    run = None
-    with suppress(RunError):  # told after what is wrong with the options
-        run = Run.read(known.run, known.checkpoint) if known.run else None
-    panel = declared(run.config.get("data")) if run else signaltrain.CONTROLS
-
-    parser = argparse.ArgumentParser(
-        prog="python -m scripts.render", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("input", type=Path, help="a file, or a folder of files, with those in its folders")
-    parser.add_argument("output", type=Path, help="a file, or a folder")
-    parser.add_argument("--run", type=Path, required=True, help="the run whose network renders: runs/<study>/<name>")
-    for control in panel:
-        lowest, highest = control.range
-        if control.positions:
-            parser.add_argument(
-                _option(control), choices=control.positions, help=f"of the device (default: {control.positions[0]})"
-            )
-        else:
-            parser.add_argument(_option(control), type=float, help=f"of the device, {lowest:g} to {highest:g}")
-    parser.add_argument("--controls", type=float, nargs="+", help="all of them, as the network was trained on them")
-    parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help="(default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, … (default: %(default)s)")
-    parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
-    options = parser.parse_args(arguments)
-    options.controls = _controls(parser, options, panel)
-    options.run = run or Run.read(options.run, options.checkpoint)
-    return options
-
-
-def _option(control: Control) -> str:
-    return f"--{control.panel.replace(' ', '-')}"
-
-
-def _controls(
-    parser: argparse.ArgumentParser, options: argparse.Namespace, panel: Sequence[Control]
-) -> tuple[float, ...]:
-    """The controls of the options, as the network is given them; empty if there are none."""
-    values = {control: getattr(options, control.panel.replace(" ", "_")) for control in panel}
-    told = [control for control in panel if values[control] is not None]
-    if options.controls is not None:
-        if told:
-            parser.error(f"--controls stands for all controls: leave out {' and '.join(map(_option, told))}")
-        if not all(math.isfinite(value) for value in options.controls):
-            parser.error("--controls must be finite")
-        return tuple(options.controls)
-    if not told:
-        return ()
-    numbers = []
-    for control, value in values.items():
-        if control.positions:
-            position = control.positions.index(value or control.positions[0])
-            numbers.append(control.lowest + position * (control.step or 1))
-        elif value is None:
-            parser.error(f"{_option(told[0])} needs {_option(control)}")
-        else:
-            try:
-                numbers.append(control.given(value))
-            except ValueError as error:
-                parser.error(f"{_option(control)}: {error}")
-    return tuple(numbers)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 1 if a file could not be rendered, 130 after Ctrl-C."""
     failed = 0
     try:
-        options = parsed(arguments)
+        options = parsed(arguments, __doc__)
         files = jobs(options.input, options.output)
         model = load(options)
         for source, target in files:

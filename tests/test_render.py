@@ -19,6 +19,7 @@ from models.build import build_net
 from models.net import Net
 from models.run import Run
 from scripts import render
+from scripts.rendering.chain import through
 from tests.conftest import Entry, Result
 from tests.scored_runs import MODEL, make_run, save_net
 
@@ -182,7 +183,7 @@ def test_resampling_there_and_back_keeps_length_and_time(rate: int, samples: int
     """An identity between two resamplers: a sine below the lower band edge comes back at the same place."""
     x = np.sin(2 * np.pi * 1000 / rate * np.arange(samples))[None].astype(np.float32)
     blocks = np.split(x, [1, 5, 4000], axis=1)
-    y = np.concatenate(list(render.through([Resampler(rate, RATE, 1), Resampler(RATE, rate, 1)], blocks)), axis=1)
+    y = np.concatenate(list(through([Resampler(rate, RATE, 1), Resampler(RATE, rate, 1)], blocks)), axis=1)
     assert y.shape[1] >= samples
     inside = slice(rate // 50, samples - rate // 50)
     np.testing.assert_allclose(y[0, inside], x[0, inside], atol=1e-4)
