@@ -42,6 +42,7 @@ class AudioDataModule(LightningDataModule):
         num_workers: processes that read; 0 reads in the training process
         seed: of order, places and flips
         polarity_flip: invert half of the training crops, input and target together
+        same_crops: every epoch trains on the crops of the first, in their order
         preload: keep all audio in memory
         check: look for NaN and infinity in all files first
 
@@ -66,6 +67,7 @@ class AudioDataModule(LightningDataModule):
         num_workers: int = 0,
         seed: int = 0,
         polarity_flip: bool = True,
+        same_crops: bool = False,
         preload: bool = False,
         check: bool = True,
     ) -> None:
@@ -86,6 +88,7 @@ class AudioDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
         self.polarity_flip = polarity_flip
+        self.same_crops = same_crops
         self.preload = preload
         self.check = check
         self.found: dict[str, list[Recording]] = {}
@@ -127,7 +130,7 @@ class AudioDataModule(LightningDataModule):
             self.train_set,
             batch_size=self.batch_size,
             collate_fn=_as_it_is,  # type: ignore[arg-type]  # the chunks come as a batch
-            sampler=EpochSampler(self.train_set, self.seed),
+            sampler=EpochSampler(self.train_set, self.seed, self.same_crops),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
@@ -168,16 +171,23 @@ class EpochSampler(DistributedSampler):
     """Keys (epoch, index) of all items in an order that depends on seed and epoch only.
 
     Each of several devices gets its share. If there is no equal share for all, some items are given twice.
+
+    Args:
+        dataset: the items.
+        seed: of the order.
+        same: give the keys of the first epoch in every epoch.
     """
 
-    def __init__(self, dataset: Chunks, seed: int) -> None:
+    def __init__(self, dataset: Chunks, seed: int, same: bool = False) -> None:
         super().__init__(dataset, *_device(), seed=seed)
         self._items = len(dataset)
+        self._same = same
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = random_generator(ORDER, self.seed, self.epoch).permutation(self._items)
+        epoch = 0 if self._same else self.epoch
+        order = random_generator(ORDER, self.seed, epoch).permutation(self._items)
         mine = np.resize(order, self.total_size)[self.rank :: self.num_replicas]
-        return ((self.epoch, int(index)) for index in mine)
+        return ((epoch, int(index)) for index in mine)
 
 
 class BlockSampler(DistributedSampler):

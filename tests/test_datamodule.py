@@ -77,6 +77,13 @@ def test_epoch_has_all_chunks_and_a_smaller_last_batch(root):
     assert sorted(controls[:, 1].tolist()) == pytest.approx([0.0, 0.0, 0.01])
 
 
+def test_the_same_crops_in_every_epoch(root):
+    first, second = epochs(ready(root, same_crops=True), 2)
+    assert same(first, second)
+    assert same(first, epochs(ready(root), 1)[0])
+    assert not same(first, epochs(ready(root), 2)[1])
+
+
 def test_order_depends_on_seed_and_epoch(root):
     chunks = Chunks(recordings(root)["train"], 10)
     orders = {}

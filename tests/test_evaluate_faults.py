@@ -189,6 +189,15 @@ def test_a_run_that_is_not_finished_is_scored_with_a_note(status: str | None, ev
     assert f"l1-seed1 is {word}: its best checkpoint so far is scored." in result.out
 
 
+def test_a_run_that_saw_a_few_crops_only_is_told(evaluate: Entry, study: Path) -> None:
+    config = run_files.read_config(study / "l1-seed1")
+    run_files.write_config(study / "l1-seed1", config | {"trainer": {"overfit_batches": 2}})
+    result = evaluate(f"runs={study}")
+    assert result.code == 0, result.err
+    (note,) = [line for line in result.out.splitlines() if "overfit_batches=2" in line]
+    assert "l1-seed1 was trained on a few crops only" in note
+
+
 def test_a_model_that_has_collapsed_to_silence_is_told(evaluate: Entry, study: Path, data_root: Path) -> None:
     make_run(study / "esr-seed1", data_root, 3, gain=1e-9)
     result = evaluate(f"runs={study}")

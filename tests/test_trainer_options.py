@@ -23,10 +23,11 @@ from tests.conftest import Entry
         ("+trainer.logger=true", "logger=csv"),
         ("+trainer.logger=false", "logger=csv"),
         ("+trainer.enable_checkpointing=false", "checkpoints"),
-        ("+trainer.fast_dev_run=true", "experiment=smoke"),
-        ("+trainer.fast_dev_run=3", "experiment=smoke"),
-        ("+trainer.overfit_batches=2", "limit_train_batches"),
-        ("+trainer.overfit_batches=0.5", "limit_train_batches"),
+        ("+trainer.sync_batchnorm=true", "norm=frozen"),
+        ("+trainer.fast_dev_run=0.5", "a number of batches"),
+        ("+trainer.overfit_batches=1.5", "a share of them between 0 and 1"),
+        ("+trainer.overfit_batches=-1", "a number of batches"),
+        ("+trainer.overfit_batches=true", "a number of batches"),
         ("+trainer.barebones=true", "score"),
         ("+trainer.limit_test_batches=3", "evaluate.py"),
         ("+trainer.limit_predict_batches=3", "scripts.render"),
@@ -43,9 +44,9 @@ def test_what_does_not_apply_is_refused_by_name(option: str, remedy: str) -> Non
 
 
 def test_what_is_refused_comes_before_a_run_and_without_a_traceback(train: Entry, tmp_path: Path) -> None:
-    result = train("name=a", "+trainer.fast_dev_run=true")
+    result = train("name=a", "+trainer.logger=true")
     assert result.code == 1
-    assert "Error: trainer.fast_dev_run=True cannot be used here" in result.err
+    assert "Error: trainer.logger=True cannot be used here" in result.err
     assert "Traceback" not in result.err
     assert not (tmp_path / "runs/tiny/a/checkpoints").exists()
 
@@ -77,6 +78,13 @@ def test_an_unknown_option_is_named(train: Entry) -> None:
             "+trainer.reload_dataloaders_every_n_epochs=1",
             "+trainer.enable_checkpointing=true",
             "+trainer.fast_dev_run=false",
+            "+trainer.overfit_batches=0.0",
+            "+trainer.deterministic=true",
+            "+trainer.detect_anomaly=true",
+            "+trainer.inference_mode=false",
+            "+trainer.log_every_n_steps=1",
+            "+trainer.sync_batchnorm=false",
+            "+trainer.enable_autolog_hparams=false",
             "+trainer.gradient_clip_algorithm=value",
             "+trainer.min_epochs=1",
         ],
@@ -97,6 +105,58 @@ def test_others_work(train: Entry, tmp_path: Path, options: list[str]) -> None:
     assert Run.read(tmp_path / "runs/tiny/a").status["state"] == "finished"
     assert {"best.ckpt", "last.ckpt"} <= {file.name for file in (tmp_path / "runs/tiny/a/checkpoints").iterdir()}
     assert ("run_training_epoch" in result.out + result.err) == ("+trainer.profiler=simple" in options)
+
+
+def test_a_trial_keeps_nothing(train: Entry, tmp_path: Path) -> None:
+    result = train("name=a", "+trainer.fast_dev_run=true")
+    assert result.code == 0, result.err
+    assert "Tried 1 step(s) and a validation, its score" in result.out
+    assert list(tmp_path.iterdir()) == [tmp_path / "runs"]
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_a_trial_leaves_the_run_of_its_folder_as_it_is(train: Entry, tmp_path: Path) -> None:
+    def files() -> dict[Path, bytes]:
+        return {file: file.read_bytes() for file in (tmp_path / "runs").rglob("*") if file.is_file()}
+
+    assert train("name=a").code == 0
+    before = files()
+    assert "Tried 2 step(s)" in train("name=a", "+trainer.fast_dev_run=2", "trainer.max_epochs=5", "seed=2").out
+    assert files() == before
+    result = train("name=a", "+trainer.fast_dev_run=-1")
+    assert result.code == 1
+    assert "Error: fast_dev_run=-1 is not a valid configuration" in result.err
+
+
+FEW = ("+trainer.overfit_batches=2", "data.batch_size=2", "scheduler=none")
+
+
+def test_every_epoch_has_the_same_few_batches(train: Entry, tmp_path: Path) -> None:
+    result = train("name=a", *FEW, "trainer.max_epochs=3", "optimizer.lr=0.0")
+    assert result.code == 0, result.err
+    assert "Every epoch trains on the same crops: trainer.overfit_batches=2" in result.out
+    run = Run.read(tmp_path / "runs/tiny/a")
+    assert (run.status["steps"], run.config["trainer"]["overfit_batches"]) == (6, 2)
+    assert len({*column(run.folder, "train/loss")}) == 1
+    assert (
+        train("name=b", *FEW[1:], "trainer.limit_train_batches=2", "trainer.max_epochs=3", "optimizer.lr=0.0").code == 0
+    )
+    assert len({*column(tmp_path / "runs/tiny/b", "train/loss")}) == 3  # drawn anew
+
+
+def test_a_network_learns_a_few_batches_by_heart(train: Entry, tmp_path: Path) -> None:
+    assert train("name=a", *FEW, "trainer.max_epochs=20", "optimizer.lr=0.005").code == 0
+    losses = [float(loss) for loss in column(tmp_path / "runs/tiny/a", "train/loss")]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_what_a_few_batches_do_not_go_with_is_refused(train: Entry) -> None:
+    result = train(*FEW[:2])
+    assert (
+        "pass scheduler=none or scheduler=cosine" in result.err
+    )  # in the place of the schedule that follows val/score
+    result = train(*FEW, "budget=1")
+    assert "trainer.max_epochs" in result.err
 
 
 def test_a_summary_that_was_ordered_is_shown(train: Entry) -> None:

@@ -90,6 +90,9 @@ def notes(checkpoint: str, split: HeldOut, runs: Sequence[ScoredRun], left_out: 
     for c, _, of_run in runs:
         if (state := c.run.status["state"]) != "finished":
             said.append(f"{c.folder} is {state}: its {checkpoint} checkpoint so far is scored.")
+        trainer = c.run.config.get("trainer")
+        if isinstance(trainer, dict) and (few := trainer.get("overfit_batches")):
+            said.append(f"{c.folder} was trained on a few crops only, to learn them by heart: overfit_batches={few}.")
         if of_run.level_db < SILENT_DB:
             said.append(f"{c.folder} has collapsed to silence: {-of_run.level_db:.0f} dB below the target.")
         if of_run.correlation < INVERTED:

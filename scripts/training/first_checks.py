@@ -1,5 +1,5 @@
 """What is refused before a training begins: crops too short for the loss, metrics that are no measure of error, batches
-larger than the memory.
+larger than the memory, a few batches learned by a schedule that does not follow them.
 """
 
 from __future__ import annotations
@@ -41,6 +41,20 @@ def check_metrics(metrics: Mapping[str, torch.nn.Module], channels: int) -> None
             with torch.no_grad(), suppress(ValueError, RuntimeError):  # one that needs longer signals
                 values[name] = float(metric(output, target))
         geometric_mean(values or {"none": 1.0})
+
+
+def check_overfitting(cfg: DictConfig) -> None:
+    """Raises a ValueError if the options of a training on few batches (trainer.overfit_batches) contradict that."""
+    if cfg.budget:
+        raise ValueError(
+            f"budget={cfg.budget} chooses the batches of an epoch, and so does trainer.overfit_batches: pass "
+            "trainer.max_epochs=… instead of the budget"
+        )
+    if cfg.scheduler and "ReduceLROnPlateau" in cfg.scheduler._target_:
+        raise ValueError(
+            "the schedule of the learning rate follows val/score, which does not fall while a network learns a few "
+            "batches (trainer.overfit_batches) by heart: pass scheduler=none or scheduler=cosine"
+        )
 
 
 def check_memory(net: Net, loss: torch.nn.Module, cfg: DictConfig) -> None:

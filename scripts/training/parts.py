@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from pathlib import Path
 
 from hydra.utils import instantiate
@@ -13,15 +14,17 @@ from models.net import Net
 from models.run import Run
 from models.system import System
 from scripts.training import trainer_options
-from scripts.training.first_checks import check_lengths, check_metrics
+from scripts.training.first_checks import check_lengths, check_metrics, check_overfitting
+
+log = logging.getLogger(__name__)
 
 
 def made(cfg: DictConfig) -> tuple[System, AudioDataModule]:
     """Network, loss, metrics and optimizer as one, and the data.
 
     Raises:
-        ValueError: for a loss or metrics that do not fit the crops, or weights to start from that do not fit the
-            network.
+        ValueError: for a loss or metrics that do not fit the crops, weights to start from that do not fit the network,
+            or options of a training on few batches that contradict that.
     """
     net = instantiate(cfg.model)
     net.recompute = cfg.recompute
@@ -29,7 +32,10 @@ def made(cfg: DictConfig) -> tuple[System, AudioDataModule]:
         begin_with(net, Path(cfg.start_from))
     loss = instantiate(cfg.loss)
     hears = {name: getattr(net, name) for name in ("receptive_field", "lookahead", "memory")}
-    data = instantiate(cfg.data, **hears, seed=cfg.seed)
+    if few := trainer_options.overfitted(cfg.trainer):
+        check_overfitting(cfg)
+        log.info("Every epoch trains on the same crops: trainer.overfit_batches=%s", few)
+    data = instantiate(cfg.data, **hears, seed=cfg.seed, same_crops=bool(few))
     trial_loss = copy.deepcopy(loss)  # a call advances the generator of random resolutions
     check_lengths(trial_loss, cfg.data.channels, cfg.data.segment_length - net.receptive_field + 1)
     metrics = instantiate(cfg.metrics)

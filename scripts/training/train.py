@@ -30,7 +30,7 @@ from models.callbacks import Examples, MetricsFile, TrainingBar
 from models.memory import keep_freed
 from models.run import Run
 from scripts import extras
-from scripts.training import budget, checkpoints, parts, processes, state, trainer_options
+from scripts.training import budget, checkpoints, parts, processes, state, trainer_options, trial
 from scripts.training.first_checks import check_memory
 from scripts.training.run_lock import RunLock
 from scripts.training.stops import Signals, StopAfterStep, Stopped, is_preempted, requeue
@@ -58,6 +58,8 @@ def train(cfg: DictConfig, folder: Path) -> float | None:
             "Start one command for each job: for loss in l1 stft; do python train.py trainer=ddp study=a loss=$loss; "
             "done (with hydra.mode=RUN if the experiment is a sweep)"
         )
+    if cfg.trainer.get("fast_dev_run"):
+        return trial.tried(cfg, folder)
     before = Run.read_if_any(folder)
     if cfg.budget:
         OmegaConf.update(cfg, "trainer", budget.chosen(before))

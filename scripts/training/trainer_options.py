@@ -18,18 +18,17 @@ REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {
     "default_root_dir": ((None,), "all of a run lies in its folder; pass study=… and name=…, or hydra.run.dir=…"),
     "logger": ((None,), "pass logger=csv, tensorboard or wandb"),
     "enable_checkpointing": ((None, True), "a run is continued and evaluated from its checkpoints"),
-    "fast_dev_run": (
-        (None, False, 0),
-        "it leaves no run; pass experiment=smoke, or trainer.max_epochs=1 trainer.limit_train_batches=2 "
-        "trainer.limit_val_batches=2",
+    "sync_batchnorm": (
+        (None, False),
+        "the batch norm of these networks has kernels of its own, each device's for its batch; +model.norm=frozen does "
+        "without",
     ),
-    "overfit_batches": ((None, 0, 0.0), "the crops are drawn anew each epoch; pass trainer.limit_train_batches=…"),
     "barebones": ((None, False), "it logs nothing, and the score is logged"),
     "limit_test_batches": ((None, 1.0), "train.py does not test; evaluate.py scores the whole test split"),
     "limit_predict_batches": ((None, 1.0), "train.py does not predict; python -m scripts.render does"),
     "model_registry": ((None,), "nothing is uploaded"),
 }
-OWN = ("_target_", "callbacks", "plugins", "max_steps", "enable_progress_bar", *REFUSED)
+OWN = ("_target_", "callbacks", "plugins", "max_steps", "enable_progress_bar", "overfit_batches", *REFUSED)
 
 
 def refuse(options: Mapping[str, Any]) -> None:
@@ -40,6 +39,11 @@ def refuse(options: Mapping[str, Any]) -> None:
             raise ValueError(f"trainer.{name}={value} cannot be used here: {instead}")
     if options.get("limit_train_batches") == 0:
         raise ValueError("trainer.limit_train_batches=0 leaves nothing to train on; 1.0 is the whole data set")
+    if not isinstance(options.get("fast_dev_run"), int | None):
+        raise ValueError(f"trainer.fast_dev_run={options['fast_dev_run']}: pass true, or a number of batches")
+    few = overfitted(options)
+    if isinstance(few, bool) or few < 0 or (few > 1 and few % 1):
+        raise ValueError(f"trainer.overfit_batches={few}: pass a number of batches, or a share of them between 0 and 1")
     steps = max_steps(options)
     if steps is None:
         return
@@ -58,6 +62,15 @@ def max_steps(options: Mapping[str, Any]) -> int | None:
     return None if steps is None or steps == -1 else int(steps)
 
 
+def overfitted(options: Mapping[str, Any]) -> int | float:
+    """How many batches, or which share of them, a training sees again in every epoch; 0 if it sees all, drawn anew.
+
+    (Lightning's own option takes an epoch for a new order of the same items; here the items are new as well, so that
+    `data.datamodule.AudioDataModule` repeats them.)
+    """
+    return options.get("overfit_batches") or 0
+
+
 def trainer(options: DictConfig, own: list[Callback] | None = None, bar: Callback | None = None, **more: Any) -> Any:
     """Lightning's trainer.
 
@@ -70,6 +83,8 @@ def trainer(options: DictConfig, own: list[Callback] | None = None, bar: Callbac
     given = {key: value for key, value in options.items() if key not in OWN}
     if max_steps(options) is not None and given.get("max_epochs") is None:
         given["max_epochs"] = -1
+    if few := overfitted(options):
+        given |= {"limit_train_batches": few, "limit_val_batches": few}  # as Lightning does
     callbacks = [*listed(options.get("callbacks")), *(own or [])]
     shown = options.get("enable_progress_bar") is not False
     if bar is not None and shown and not any(isinstance(callback, ProgressBar) for callback in callbacks):
