@@ -41,7 +41,7 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
+SelectTypeParameters=CR_Core,CR_LLN
 SchedulerParameters=batch_sched_delay=1,sched_min_interval=500000,bf_interval=1
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
@@ -57,9 +57,10 @@ PartitionName=urgent Nodes=ALL MaxTime=INFINITE PriorityTier=2 PreemptMode=OFF
 """
 
 
-def missing() -> list[str]:
-    """The programs of Slurm that this machine does not have."""
-    return [name for name in NEEDED if shutil.which(name, path=_path()) is None]
+def missing() -> str:
+    """What a cluster wants that this machine, or this user, does not have."""
+    programs = [name for name in NEEDED if shutil.which(name, path=_path()) is None]
+    return ", ".join(programs) if programs else "" if os.geteuid() == 0 else "the rights of root"
 
 
 class Cluster:
