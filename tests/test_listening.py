@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -181,7 +182,11 @@ def test_files_that_cannot_be(tmp_path: Path) -> None:
 def test_a_report_becomes_a_test_of_webmushra(page_file: Path, tmp_path: Path) -> None:
     file = webmushra.export(page_file, tmp_path / "web", "la2a")
     assert file == tmp_path / "web/configs/la2a.yaml"
-    test = yaml.safe_load(file.read_text(encoding="utf-8"))
+    written = file.read_text(encoding="utf-8")
+    # webMUSHRA's reader: a list in a list begins on a line of its own, and a text is one line.
+    assert "\n-\n  - random\n  - type: mushra\n" in written
+    assert all(line.strip() == "-" or re.match(r" *(- )?(random$|[^:]+:( |$))", line) for line in written.splitlines())
+    test = yaml.safe_load(written)
     kind, *trials = next(page for page in test["pages"] if isinstance(page, list))
     expected = webmushra.passages(page_file)
     assert kind == "random"

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 from html import unescape
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import yaml
@@ -53,12 +55,13 @@ def export(page: Path, out: Path, name: str) -> Path:
     if test.exists():
         raise ValueError(f"{test} is there already: choose another --name, or delete it")
     trials = [_trial(number, title, content, out, name) for number, (title, content) in enumerate(passages(page), 1)]
-    pages: list[Any] = [
+    before = [
         {"type": "generic", "id": "welcome", "name": "Welcome", "content": "Use headphones in a quiet room."},
         {"type": "volume", "id": "volume", "name": "Volume", "content": "Set a comfortable volume, and leave it there.",
          "stimulus": trials[0]["reference"], "defaultVolume": 0.5},
-        ["random", *trials],
-        {"type": "finish", "name": "Thank you", "content": "Your ratings are sent now.", "showResults": False,
+    ]  # fmt: skip
+    after = [
+        {"type": "finish", "name": "Thank you", "content": "Please send your ratings.", "showResults": False,
          "writeResults": True},
     ]  # fmt: skip
     content = {
@@ -68,10 +71,15 @@ def export(page: Path, out: Path, name: str) -> Path:
         "stopOnErrors": True,
         "showButtonPreviousPage": False,
         "remoteService": "service/write.php",
-        "pages": pages,
     }
-    write_text(test, yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120))
+    # webMUSHRA's own reader takes neither "- - random" nor text of several lines.
+    shuffled = "-\n" + indent(_yaml(["random", *trials]), "  ")
+    write_text(test, f"{_yaml(content)}pages:\n{_yaml(before)}{shuffled}{_yaml(after)}")
     return test
+
+
+def _yaml(content: Any) -> str:
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=math.inf)
 
 
 def passages(page: Path) -> list[tuple[str, dict[str, Any]]]:
