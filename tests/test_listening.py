@@ -185,7 +185,8 @@ def test_a_report_becomes_a_test_of_webmushra(page_file: Path, tmp_path: Path) -
     written = file.read_text(encoding="utf-8")
     # webMUSHRA's reader: a list in a list begins on a line of its own, and a text is one line.
     assert "\n-\n  - random\n  - type: mushra\n" in written
-    assert all(line.strip() == "-" or re.match(r" *(- )?(random$|[^:]+:( |$))", line) for line in written.splitlines())
+    line = re.compile(r" *(-|- random|(- )?\S.*:( .*)?)")
+    assert [found for found in written.splitlines() if not line.fullmatch(found)] == []
     test = yaml.safe_load(written)
     kind, *trials = next(page for page in test["pages"] if isinstance(page, list))
     expected = webmushra.passages(page_file)
