@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models import metrics_file
+from models import metrics_file, run_lock
 from models.run_files import RunError, read_config, read_status
-from scripts.training import run_lock
 
 HEAD = ("run", "state", "epoch", "score", "left", "where", "why")
 SCORE = "val/score"  # as `models.system` writes it, whose import takes seconds

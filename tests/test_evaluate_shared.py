@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from models.run_lock import RunLock
 from scripts.scoring import share
-from scripts.training.run_lock import RunLock
 from tests import scored_runs
 from tests.conftest import ROOT, Entry
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from models import run_lock
 from models.atomic import HOST, is_running, replacing, start_of
-from scripts.training import run_lock
-from scripts.training.run_lock import RunLock
+from models.run_lock import RunLock
 from tests.conftest import Entry
 
 

@@ -15,9 +15,9 @@ import pytest
 
 from models import run_files
 from models.atomic import HOST
+from models.run_lock import RunLock
 from models.system import SCORE
 from scripts import runs
-from scripts.training.run_lock import RunLock
 from tests.conftest import Entry
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
+from models import run_lock
+from models.run_lock import RunLock
 from scripts.scoring import scorer
 from scripts.scoring.cache import Scored
 from scripts.scoring.scorer import LARGEST_BATCH, Job, Scorer
-from scripts.training import run_lock
-from scripts.training.run_lock import RunLock
 
 ROOT = Path(__file__).parents[2]
 POLL_SECONDS = 1.0  # between looks for what others have scored

@@ -29,10 +29,10 @@ from models import run_files
 from models.callbacks import Examples, MetricsFile, TrainingBar
 from models.memory import keep_freed
 from models.run import Run
+from models.run_lock import RunLock
 from scripts import extras
 from scripts.training import budget, checkpoints, parts, processes, state, trainer_options, trial
 from scripts.training.first_checks import check_memory
-from scripts.training.run_lock import RunLock
 from scripts.training.stops import Signals, StopAfterStep, Stopped, is_preempted, requeue
 
 LOGGERS = {"WandbLogger": "wandb", "TensorBoardLogger": "tensorboard"}  # class, and the extra that it needs
