@@ -1,4 +1,4 @@
-"""The report's table of devices, and the files beside the page."""
+"""The report's table of devices, and the file beside the page."""
 
 from __future__ import annotations
 
@@ -13,13 +13,8 @@ import torch
 
 from models.tcn import TCN
 from scripts.measure.figures import LEVELS_DB, Behaviour, Figures, beside
-from scripts.measure.knob_sweep import KnobSweep
 from scripts.report import device_table
 from scripts.report.device_table import Compared, compare, files, sheet
-
-NONE = np.zeros(0)
-DEVICE = KnobSweep(NONE, NONE, NONE, -96.4, 0.05, 0.0)
-SWEEP = KnobSweep(NONE, NONE, NONE, -41.26, 0.754, 1.5)
 
 
 def of_errors(error: float, attack: float, setting: tuple[int, float] = (0, 85.0)) -> Figures:
@@ -29,7 +24,7 @@ def of_errors(error: float, attack: float, setting: tuple[int, float] = (0, 85.0
 
 def made(label: str = "ESR", limited: list[str] | None = None) -> Compared:
     found = [of_errors(1, 8), of_errors(3, 24, (1, 55.0)), of_errors(2, math.nan)]
-    return Compared({label: found}, {label: SWEEP}, DEVICE, 3, limited or [], {})
+    return Compared({label: found}, 3, limited or [], {})
 
 
 def cells(html: str) -> list[list[str]]:
@@ -40,34 +35,29 @@ def test_the_table_has_the_device_and_the_medians_of_each_model() -> None:
     found = sheet(made())
     assert found is not None
     assert cells(found.html) == [
-        ["device", "3", "0", "0", "×1", "×1", "−96", "0.05", "0.00"],
-        ["ESR", "3", "2.00", "3.00", "×2 (2 of 3)", "×1.5", "−41", "0.75", "1.50"],
+        ["device", "3", "0", "0", "×1", "×1"],
+        ["ESR", "3", "2.00", "3.00", "×2 (2 of 3)", "×1.5"],
     ]
-    assert 'data-value="-41.26"' in found.html
+    assert 'data-value="1.5"' in found.html
     assert "all 3 test settings" in found.caption
     assert "as they are large" not in found.caption
 
 
 def test_a_model_without_an_attack_has_none_and_its_name_stays_text() -> None:
-    compared = Compared({"<b>": [of_errors(1, math.nan)]}, {"<b>": SWEEP}, DEVICE, 1, ["<b>"], {})
+    compared = Compared({"<b>": [of_errors(1, math.nan)]}, 1, ["<b>"], {})
     found = sheet(compared)
     assert found is not None
     assert cells(found.html)[1][:5] == ["&lt;b&gt;", "1", "1.00", "1.00", "– (0 of 1)"]
     assert found.caption.endswith("Measured at the settings of the charts alone, as they are large: <b>.")
-    assert sheet(Compared({}, {}, DEVICE, 3, [], {})) is None
+    assert sheet(Compared({}, 3, [], {})) is None
 
 
-def test_the_files_have_every_setting_and_every_knob() -> None:
+def test_the_file_has_every_setting() -> None:
     text = files(made(), ["0__85"])
     rows = list(csv.DictReader(io.StringIO(text["devices.csv"])))
     assert [(row["model"], row["switch"], row["peak_reduction"], row["trained"]) for row in rows[:2]] == [
         ("ESR", "0", "85", "1"),
         ("ESR", "1", "55", "0"),
-    ]
-    assert text["knob.csv"].splitlines() == [
-        "model,zipper_db,step_db,backwards_db",
-        "device,-96.4,0.05,0",
-        "ESR,-41.26,0.754,1.5",
     ]
 
 
@@ -91,5 +81,3 @@ def test_large_networks_are_measured_where_they_are_drawn_and_broken_ones_left_o
     at_0, at_85 = compared.figures["small"]  # a new network is tanh, whose fundamental is 1.9 dB low at 0 dBFS
     assert at_0.curve_error_db == pytest.approx(1.7, abs=0.1)
     assert at_85.curve_error_db == pytest.approx(25.2 - 1.9, abs=1)  # between the published curves of 80 and 90
-    assert compared.sweeps["small"].step_db < 1e-3
-    assert compared.device.zipper_db < -90

@@ -49,7 +49,7 @@ ROOMS: dict[str, set[str]] = {
     "scripts.extras": set(),
     "scripts.training": {"models", "data", "scripts.extras"},
     "scripts.results": {"models", "data"},
-    "scripts.measure": {"models", "data"},
+    "scripts.measure": BASE,
     "scripts.report": {*BASE, "scripts.extras", "scripts.results", "scripts.measure"},
     "scripts.export": {"models", "data", "scripts.extras", "scripts.results"},
     "scripts.scoring": {*BASE, "scripts.extras", "scripts.results", "scripts.report"},

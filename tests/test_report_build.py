@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import html
 import json
 import re
@@ -105,7 +106,7 @@ def test_the_page_needs_nothing_but_itself(page: str) -> None:
 
 
 def test_the_sections_stand_in_their_order(page: str) -> None:
-    order = [page.index(f'<section id="{id}"') for id in ("learning", "settings", "devices", "traces")]
+    order = [page.index(f'<section id="{id}"') for id in ("learning", "knob", "settings", "devices", "traces")]
     assert order == sorted(order)
 
 
@@ -119,7 +120,20 @@ def test_the_devices_have_a_table_and_its_numbers_lie_beside_the_page(results: P
         ["ESR", "0", "1", "55"],
     ]
     assert len(lines) == 1 + 2 * 3
-    assert len((results / "knob.csv").read_text(encoding="utf-8").splitlines()) == 1 + 3
+
+
+def test_the_knob_certificate_has_a_row_and_a_line_for_each_model(results: Path, page: str) -> None:
+    section = page[page.index('<section id="knob"') : page.index('<section id="settings"')]
+    rows = re.findall(r'<tr><th scope="row">(\w+)</th>', section)
+    assert rows == ["device", "ESR", "MR", "unprocessed"]
+    with (results / "knob.csv").open(newline="", encoding="utf-8") as stream:
+        lines = {row["model"]: row for row in csv.DictReader(stream)}
+    assert list(lines) == rows
+    assert float(lines["device"]["zipper_db"]) < -90
+    assert float(lines["ESR"]["esr_seen"]) == pytest.approx(0.35 + 5)  # mean of two runs
+    assert float(lines["ESR"]["esr_moving"]) > 0
+    assert "ipper" in section
+    assert "ipper" not in page.replace(section, "")
 
 
 def test_every_id_is_there_once_and_every_reference_has_one(page: str) -> None:

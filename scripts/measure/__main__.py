@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from models.run import Run
 from scripts.measure.devices import Setting, moved_la2a, moved_network, network_at
 from scripts.measure.figures import COMPRESS, Behaviour, figures, la2a_behaviour, lines, medians, settings_of
+from scripts.measure.knob_steps import worst_rise
 from scripts.measure.knob_sweep import sweep_of
 
 
@@ -38,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"median over {len(found)} settings: {medians(found)}",
                 sep="\n",
             )
-            for name, device in (("network", moved_network(net, COMPRESS)), ("LA-2A", moved_la2a(rate, COMPRESS))):
-                print(f"knob of the {name}: {sweep_of(device, rate)}", flush=True)
+            for name, moved in (("network", partial(moved_network, net)), ("LA-2A", partial(moved_la2a, rate))):
+                print(f"knob of the {name}: {sweep_of(moved(COMPRESS), rate)}; {worst_rise(moved, rate)}", flush=True)
     except (ValueError, OSError) as error:
         sys.exit(f"Error: {error}")
 

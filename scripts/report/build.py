@@ -12,7 +12,7 @@ from markupsafe import Markup
 from models.atomic import write_text
 from models.net import Net
 from models.run import RunError
-from scripts.report import by_setting, cost, heard, learning, made_of, tracking, trained
+from scripts.report import by_setting, certificate, cost, heard, learning, made_of, tracking, trained
 from scripts.report.colours import ANCHOR, INPUT, TARGET, looks
 from scripts.results import findings, html, scores, table
 from scripts.results.legend import legend
@@ -70,10 +70,12 @@ def context(folder: Path) -> dict[str, Any]:
     nets = {network.label: network.net for network in networks}
     worst, without_audio = _worst(evaluation, folder)
     audio = heard.gather(evaluation.info, nets, worst, look_of)
+    knob = certificate.gather(evaluation, audio.knobs)
     sections = [
         learning.section(curves, look_of),
         cost.section(evaluation, nets, look_of),
-        by_setting.section(evaluation, look_of),
+        knob and certificate.section(knob),
+        by_setting.section(evaluation, look_of, knob.elsewhere if knob else ()),
         tracking.section(folder),
         *audio.sections,
     ]
@@ -106,7 +108,7 @@ def context(folder: Path) -> dict[str, Any]:
         ],
         "passages": audio.passages,
         "worst": audio.worst,
-        "files": audio.files,
+        "files": audio.files | (certificate.file(knob) if knob else {}),
     }
 
 

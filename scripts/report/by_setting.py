@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pandas
 from matplotlib.axes import Axes
@@ -16,8 +16,14 @@ from scripts.results.scores import UNPROCESSED, Evaluation
 from scripts.results.setting_scores import by_setting
 
 
-def section(evaluation: Evaluation, looks: Mapping[str, Look]) -> Section | None:
-    """A figure for each metric with a value for each segment, below the means by kind of setting."""
+def section(
+    evaluation: Evaluation, looks: Mapping[str, Look], elsewhere: Collection[tuple[str, str]] = ()
+) -> Section | None:
+    """A figure for each metric with a value for each segment, below the means by kind of setting.
+
+    Args:
+        elsewhere: convention and metric of means that another section shows.
+    """
     table = by_setting(evaluation)
     figures = []
     for number, ((_, metric), rows) in enumerate(table.groupby(["convention", "metric"], sort=False)):
@@ -27,8 +33,11 @@ def section(evaluation: Evaluation, looks: Mapping[str, Look]) -> Section | None
     text = "Mean of the test segments at each setting; hollow markers are settings that were never trained on."
     if (table["runs"] > 1).any():
         text += " Bars reach from the lowest to the highest seed."
-    html = setting_tables.html_by_kind(evaluation)
-    sheet = Sheet(html, setting_tables.legend(evaluation)) if html else None
+    html = setting_tables.html_by_kind(evaluation, elsewhere)
+    legend = setting_tables.legend(evaluation)
+    if elsewhere:
+        legend += f" For {' and '.join(metric for _, metric in elsewhere)} see the knob certificate."
+    sheet = Sheet(html, legend) if html else None
     return Section("settings", "By setting", text, figures, sheet)
 
 

@@ -85,6 +85,7 @@ class Sheet:
 
     html: Markup
     caption: str
+    terms: tuple[tuple[str, str], ...] = ()  # names of columns, and what they mean
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,7 @@
-"""The table that sums up the models as devices: medians over all settings of the test, and the knob."""
+"""The table that sums up the models as devices: medians over all settings of the test."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +9,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from models.net import Net
-from scripts.measure.devices import moved_la2a, moved_network, network_at, parsed
-from scripts.measure.figures import COMPRESS, Figures, figures, la2a_behaviour, medians, table, times
-from scripts.measure.knob_sweep import KNOB, KnobSweep, sweep_of
+from scripts.measure.devices import network_at, parsed
+from scripts.measure.figures import Figures, figures, la2a_behaviour, medians, table, times
 from scripts.report.charts import Sheet
 
 LARGE = 100_000  # parameters; a network with more is measured at the settings of the charts alone, as it takes long
@@ -24,19 +21,14 @@ COLUMNS = {
     "worst (dB)": "the same, at the worst setting",
     "attack": "times the device's, median over the settings where both have one",
     "release": "times the device's, median over the settings where both have one",
-    "zipper (dB)": "noise beside the tone while the knob moves, relative to it",
-    "step (dB)": "largest jump of the gain within a millisecond, while the knob moves",
-    "wrong way (dB)": "how far the gain rises while peak reduction rises, or falls while it falls",
 }
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The figures of each model, and its knob beside the device's."""
+    """The figures of each model."""
 
     figures: dict[str, list[Figures]]
-    sweeps: dict[str, KnobSweep]
-    device: KnobSweep
     settings: int  # of the test split
     limited: list[str]  # models that were measured at fewer
     failed: dict[str, str]  # why a model is missing
@@ -47,28 +39,20 @@ def compare(nets: Mapping[str, Net], settings: Collection[str], drawn: Sequence[
     every = {setting: parsed(setting) for setting in sorted(settings, key=parsed)}
     targets = la2a_behaviour(every.values(), sample_rate)
     of_charts = {every[setting]: targets[every[setting]] for setting in drawn}
-    found, sweeps, failed = {}, {}, {}
+    found, failed = {}, {}
     large = [label for label, net in nets.items() if sum(weight.numel() for weight in net.parameters()) > LARGE]
     for label, net in nets.items():
         try:
-            measured = figures(network_at(net), of_charts if label in large else targets, sample_rate)
-            sweeps[label] = sweep_of(moved_network(net, COMPRESS), sample_rate)
-            found[label] = measured
+            found[label] = figures(network_at(net), of_charts if label in large else targets, sample_rate)
         except ValueError as error:
             failed[label] = str(error)
     limited = [label for label in large if label in found and len(of_charts) < len(targets)]
-    device = sweep_of(moved_la2a(sample_rate, COMPRESS), sample_rate)
-    return Compared(found, sweeps, device, len(every), limited, failed)
+    return Compared(found, len(every), limited, failed)
 
 
 def files(compared: Compared, trained: Iterable[str]) -> dict[str, str]:
-    """``devices.csv``, a row for each model and setting, and ``knob.csv``, a row for each model and the device."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["model", "zipper_db", "step_db", "backwards_db"])
-    for label, sweep in {DEVICE: compared.device, **compared.sweeps}.items():
-        writer.writerow([label, *(f"{value:.6g}" for value in (sweep.zipper_db, sweep.step_db, sweep.backwards_db))])
-    return {"devices.csv": table(compared.figures, map(parsed, trained)), "knob.csv": stream.getvalue()}
+    """``devices.csv``, a row for each model and setting."""
+    return {"devices.csv": table(compared.figures, map(parsed, trained))}
 
 
 def sheet(compared: Compared) -> Sheet | None:
@@ -78,27 +62,22 @@ def sheet(compared: Compared) -> Sheet | None:
     heads = Markup("").join(
         Markup('<th scope="col"><span title="{}">{}</span></th>').format(title, name) for name, title in COLUMNS.items()
     )
-    rows = [_row(DEVICE, [(compared.settings, str(compared.settings)), *[(0.0, "0")] * 2, *[(1.0, "×1")] * 2],
-                 compared.device)]  # fmt: skip
+    rows = [_row(DEVICE, [(compared.settings, str(compared.settings)), *[(0.0, "0")] * 2, *[(1.0, "×1")] * 2])]
     for label, found in compared.figures.items():
         middle, worst = medians(found), max(setting.curve_error_db for setting in found)
         cells: list[tuple[float, str]] = [(len(found), str(len(found)))]
         cells += [(error, f"{error:.2f}") for error in (middle.curve_error_db, worst)]
         for ratio, (both, device) in ((middle.attack_ratio, middle.attacks), (middle.release_ratio, middle.releases)):
             cells.append((ratio, times(ratio) + (f" ({both} of {device})" if both < device else "")))
-        rows.append(_row(label, cells, compared.sweeps[label]))
+        rows.append(_row(label, cells))
     html = Markup(
         '<table class="scores sortable">\n<thead><tr><th scope="col">as devices</th>{}</tr></thead>\n'
         "<tbody>{}</tbody>\n</table>"
     ).format(heads, Markup("\n").join(rows))
-    low, high = KNOB
     caption = (
         f"Medians over all {compared.settings} test settings: the largest error of the static curve, −40 to 0 dBFS, "
         "and attack and release as multiples of the device's. Brackets say at how many settings a model has one, "
-        "if the device has one at more. Knob: over a steady tone in Compress, peak reduction goes from "
-        f"{low:g} to {high:g} and back, 1 s each way, set anew every 64 samples. Zipper noise is what appears "
-        "beside the tone, its modulation and its harmonics; the step is the largest within a millisecond. "
-        "All numbers are in devices.csv and knob.csv."
+        "if the device has one at more. All numbers are in devices.csv."
     )
     if compared.limited:
         names = ", ".join(compared.limited)
@@ -106,14 +85,9 @@ def sheet(compared: Compared) -> Sheet | None:
     return Sheet(html, caption)
 
 
-def _row(label: str, cells: Sequence[tuple[float, str]], sweep: KnobSweep) -> Markup:
-    knob = [
-        (sweep.zipper_db, f"{sweep.zipper_db:.0f}".replace("-", "−")),
-        (sweep.step_db, f"{sweep.step_db:.2f}"),
-        (sweep.backwards_db, f"{sweep.backwards_db:.2f}"),
-    ]
+def _row(label: str, cells: Sequence[tuple[float, str]]) -> Markup:
     values = Markup("").join(
         Markup('<td data-value="{}">{}</td>').format("" if math.isnan(value) else f"{value:.6g}", text)
-        for value, text in (*cells, *knob)
+        for value, text in cells
     )
     return Markup('<tr><th scope="row">{}</th>{}</tr>').format(label, values)

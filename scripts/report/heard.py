@@ -13,9 +13,10 @@ from data import signaltrain
 from data.signaltrain import Recording
 from models.net import Net
 from scripts.measure.devices import is_embedded
-from scripts.report import device_charts, device_table, devices, inner_gain, passages, traces
+from scripts.report import device_charts, device_table, devices, inner_gain, knob, passages, traces
 from scripts.report.charts import Section
 from scripts.report.colours import Look
+from scripts.report.knob import Knobs
 from scripts.report.passages import Passage, Place
 from scripts.results.findings import Worst
 
@@ -35,6 +36,7 @@ class Heard:
     sections: list[Section] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)  # text by name, to lie beside the page
+    knobs: Knobs | None = None  # where the device can be run
 
 
 def gather(
@@ -68,7 +70,7 @@ def gather(
     trained = set(info["trained_settings"])
     found = _passages(heard, recordings, nets, trained, looks, device)
     _worst(heard, recordings, worst, trained, looks, device)
-    _devices(heard, Path(info["root"]), recordings, nets, trained, looks, device)
+    _devices(heard, Path(info["root"]), recordings, found, nets, trained, looks, device)
     for passage in found[:TRACES]:
         heard.notes += inner_gain.add(passage, nets, is_embedded(Path(info["root"])), device)
     if drawn := traces.section(found[:TRACES], looks):
@@ -145,6 +147,7 @@ def _devices(
     heard: Heard,
     root: Path,
     recordings: Sequence[Recording],
+    found: Sequence[Passage],
     nets: Mapping[str, Net],
     trained: set[str],
     looks: Mapping[str, Look],
@@ -157,12 +160,13 @@ def _devices(
         measured = {label: nets[label] for label in driven.models}
         every = {recording.setting for recording in recordings}
         compared = device_table.compare(measured, every, settings, rate)
-        failed = driven.failed | compared.failed
+        heard.knobs = knob.measure(measured, [passage.place for passage in found], rate)
+        failed = driven.failed | compared.failed | heard.knobs.failed
         heard.sections.append(replace(device_charts.driven(driven, looks), table=device_table.sheet(compared)))
         heard.files |= device_table.files(compared, trained)
     else:
-        found = devices.compare(nets, recordings, settings, trained, device)
-        failed = {label: why for item in found for label, why in item.failed.items()}
-        if section := device_charts.recorded(found, looks):
+        compared_with = devices.compare(nets, recordings, settings, trained, device)
+        failed = {label: why for item in compared_with for label, why in item.failed.items()}
+        if section := device_charts.recorded(compared_with, looks):
             heard.sections.append(section)
     heard.notes += [f"{label} is missing among the device curves: {why}." for label, why in failed.items()]

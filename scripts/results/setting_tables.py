@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -62,11 +63,16 @@ def markdown_by_kind(evaluation: Evaluation) -> str:
     return "\n\n".join([f"## {TITLE}", legend(evaluation), *parts]) if parts else ""
 
 
-def html_by_kind(evaluation: Evaluation) -> Markup:
-    """A table for each convention; names are text. Empty if there are none."""
-    tables = [
-        _html(convention, found) for convention in evaluation.conventions if (found := lines(evaluation, convention))
-    ]
+def html_by_kind(evaluation: Evaluation, without: Collection[tuple[str, str]] = ()) -> Markup:
+    """A table for each convention; names are text. Empty if there are none.
+
+    Args:
+        without: pairs of convention and metric that stand elsewhere.
+    """
+    tables = []
+    for convention in evaluation.conventions:
+        if kept := [line for line in lines(evaluation, convention) if (convention, line.metric) not in without]:
+            tables.append(_html(convention, kept))
     return Markup("\n").join(tables)
 
 
