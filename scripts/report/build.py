@@ -14,6 +14,7 @@ from models.net import Net
 from models.run import RunError
 from scripts.report import by_setting, certificate, cost, heard, learning, made_of, tracking, trained
 from scripts.report.colours import ANCHOR, INPUT, TARGET, looks
+from scripts.report.side_by_side import Drawing
 from scripts.results import findings, html, scores, table
 from scripts.results.legend import legend
 from scripts.results.scores import Evaluation
@@ -65,23 +66,24 @@ def context(folder: Path) -> dict[str, Any]:
     evaluation = scores.read(folder)
     runs = _runs(evaluation)
     look_of = looks(dict.fromkeys((item["model"], item["loss"]) for item in runs))
-    networks, without_network = trained.load(runs, folder, evaluation.info["checkpoint"])
-    curves, without_curve = learning.read(runs, folder, evaluation.info["checkpoint"])
-    nets = {network.label: network.net for network in networks}
-    worst, without_audio = _worst(evaluation, folder)
-    audio = heard.gather(evaluation.info, nets, worst, look_of)
-    knob = certificate.gather(evaluation, audio.knobs)
-    sections = [
-        learning.section(curves, look_of),
-        cost.section(evaluation, nets, look_of),
-        knob and certificate.section(knob),
-        by_setting.section(evaluation, look_of, knob.elsewhere if knob else ()),
-        tracking.section(folder),
-        *audio.sections,
-    ]
+    with Drawing(networks=len(look_of)) as draw:
+        curves, without_curve = learning.read(runs, folder, evaluation.info["checkpoint"])
+        drawn = [
+            draw(learning.section, curves, look_of),
+            draw(by_setting.section, evaluation, look_of, certificate.shown(evaluation)),
+            draw(tracking.section, folder),
+        ]
+        networks, without_network = trained.load(runs, folder, evaluation.info["checkpoint"])
+        nets = {network.label: network.net for network in networks}
+        accuracy = cost.section(evaluation, nets, look_of)  # measures speeds: before other threads run
+        worst, without_audio = _worst(evaluation, folder)
+        tables = table.tables(evaluation)
+        found = _findings(tables)
+        audio = heard.gather(evaluation.info, nets, worst, look_of, draw)
+        knob = certificate.gather(evaluation, audio.knobs)
+        learned, settings, tracked = (wait() for wait in drawn)
+    sections = [learned, accuracy, knob and certificate.section(knob), settings, tracked, *audio.sections]
     notes = [*evaluation.notes, *_heard(networks), *without_network, *without_curve, *without_audio, *audio.notes]
-    tables = table.tables(evaluation)
-    found = _findings(tables)
     return {
         "made_of": made_of.made_of(evaluation, folder),
         "title": "What a model learns from its loss",

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
+import pandas as pd
 from markupsafe import Markup
 
 from data.la2a import NOISE_DB
@@ -49,7 +50,6 @@ class Certificate:
 
     errors: dict[str, dict[Column, float]]  # by label of the model
     measured: dict[str, Knob]
-    elsewhere: list[tuple[str, str]]  # convention and metric of the scores that other tables need not show
     knobs: Knobs | None
     counts: dict[str, int]  # recordings of each kind of setting
 
@@ -62,6 +62,12 @@ class Certificate:
         return list(dict.fromkeys([*list(self.measured)[:1], *self.errors, *self.measured]))
 
 
+def shown(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Convention and metric of the means by kind of setting that it shows: no other table has to."""
+    first = by_kind(evaluation).drop_duplicates("metric").set_index("metric")["convention"]
+    return [(str(first[metric]), metric) for metric in SHOWN if metric in first]
+
+
 def gather(evaluation: Evaluation, knobs: Knobs | None) -> Certificate | None:
     """All that is known; None if that is nothing.
 
@@ -69,9 +75,8 @@ def gather(evaluation: Evaluation, knobs: Knobs | None) -> Certificate | None:
         knobs: what was measured, of a device that can be run.
     """
     rows = by_kind(evaluation)
-    rows = rows[rows["metric"].isin(SHOWN)]
-    first = rows.drop_duplicates("metric").set_index("metric")["convention"]
-    rows = rows[rows["convention"] == rows["metric"].map(first)]
+    certified = pd.DataFrame(shown(evaluation), columns=["convention", "metric"])
+    rows = rows.merge(certified, on=["convention", "metric"])
     moving = {label: knob.errors for label, knob in knobs.models.items()} if knobs else {}
     if knobs:
         moving[UNPROCESSED] = knobs.unprocessed
@@ -86,9 +91,8 @@ def gather(evaluation: Evaluation, knobs: Knobs | None) -> Certificate | None:
     measured = {DEVICE: knobs.device, **knobs.models} if knobs and knobs.models else {}
     if not errors and not measured:
         return None
-    elsewhere = [(str(convention), str(metric)) for metric, convention in first.items()]
     counts = rows.groupby("kind", sort=False)["recordings"].max()
-    return Certificate(errors, measured, elsewhere, knobs, {str(kind): int(count) for kind, count in counts.items()})
+    return Certificate(errors, measured, knobs, {str(kind): int(count) for kind, count in counts.items()})
 
 
 def section(known: Certificate) -> Section:

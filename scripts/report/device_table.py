@@ -12,6 +12,7 @@ from models.net import Net
 from scripts.measure.devices import network_at, parsed
 from scripts.measure.figures import Figures, figures, la2a_behaviour, medians, table, times
 from scripts.report.charts import Sheet
+from scripts.report.side_by_side import each
 
 LARGE = 100_000  # parameters; a network with more is measured at the settings of the charts alone, as it takes long
 DEVICE = "device"
@@ -39,14 +40,12 @@ def compare(nets: Mapping[str, Net], settings: Collection[str], drawn: Sequence[
     every = {setting: parsed(setting) for setting in sorted(settings, key=parsed)}
     targets = la2a_behaviour(every.values(), sample_rate)
     of_charts = {every[setting]: targets[every[setting]] for setting in drawn}
-    found, failed = {}, {}
-    large = [label for label, net in nets.items() if sum(weight.numel() for weight in net.parameters()) > LARGE]
-    for label, net in nets.items():
-        try:
-            found[label] = figures(network_at(net), of_charts if label in large else targets, sample_rate)
-        except ValueError as error:
-            failed[label] = str(error)
-    limited = [label for label in large if label in found and len(of_charts) < len(targets)]
+
+    def large(net: Net) -> bool:
+        return sum(weight.numel() for weight in net.parameters()) > LARGE
+
+    found, failed = each(nets, lambda net: figures(network_at(net), of_charts if large(net) else targets, sample_rate))
+    limited = [label for label in found if large(nets[label]) and len(of_charts) < len(targets)]
     return Compared(found, len(every), limited, failed)
 
 

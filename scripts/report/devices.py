@@ -18,6 +18,7 @@ from scripts.measure.devices import Setting, la2a_at, network_at, parsed
 from scripts.measure.driven import Measurement, measure
 from scripts.measure.recorded import LevelMap, Transfer, level_map, transfer
 from scripts.report.passages import choose, hear
+from scripts.report.side_by_side import each
 
 SETTINGS = 4  # at most; a network renders 12 s of test signals for each
 RECORDED_SECONDS = 12.0  # of a recording
@@ -61,12 +62,7 @@ def choose_settings(settings: Iterable[str], trained: Collection[str]) -> list[s
 def drive(nets: Mapping[str, Net], settings: Sequence[str], trained: Collection[str], sample_rate: int) -> Driven:
     """Measures the LA-2A model and each network; one that fails is left out, and the reason is kept."""
     places = [parsed(setting) for setting in settings]
-    models, failed = {}, {}
-    for label, net in nets.items():
-        try:
-            models[label] = measure(network_at(net), places, sample_rate)
-        except ValueError as error:
-            failed[label] = str(error)
+    models, failed = each(nets, lambda net: measure(network_at(net), places, sample_rate))
     target = measure(la2a_at(sample_rate), places, sample_rate)
     return Driven(target, models, [setting in trained for setting in settings], failed)
 

@@ -18,6 +18,7 @@ from scripts.report.charts import Section
 from scripts.report.colours import Look
 from scripts.report.knob import Knobs
 from scripts.report.passages import Passage, Place
+from scripts.report.side_by_side import Drawing
 from scripts.results.findings import Worst
 
 PASSAGES = 4
@@ -44,6 +45,7 @@ def gather(
     nets: Mapping[str, Net],
     worst: Sequence[tuple[Worst, Net]],
     looks: Mapping[str, Look],
+    draw: Drawing,
 ) -> Heard:
     """Renders and measures the networks, on a GPU if there is one.
 
@@ -51,6 +53,8 @@ def gather(
         info: of the evaluation: root, sample_rate, channels, trained_settings
         nets: the network of each model, by its label
         worst: segments to be heard, each with the network of its run
+        looks: of each model, by its label
+        draw: draws the figures
     """
     heard = Heard()
     if not nets:
@@ -69,12 +73,13 @@ def gather(
         heard.notes.append(f"Signals of the player are the mean of the {info['channels']} channels.")
     trained = set(info["trained_settings"])
     found = _passages(heard, recordings, nets, trained, looks, device)
-    _worst(heard, recordings, worst, trained, looks, device)
-    _devices(heard, Path(info["root"]), recordings, found, nets, trained, looks, device)
     for passage in found[:TRACES]:
         heard.notes += inner_gain.add(passage, nets, is_embedded(Path(info["root"])), device)
-    if drawn := traces.section(found[:TRACES], looks):
-        heard.sections.append(drawn)
+    traced = draw(traces.section, found[:TRACES], looks)
+    _worst(heard, recordings, worst, trained, looks, device)
+    _devices(heard, Path(info["root"]), recordings, found, nets, trained, looks, device, draw)
+    if section := traced():
+        heard.sections.append(section)
     return heard
 
 
@@ -152,17 +157,19 @@ def _devices(
     trained: set[str],
     looks: Mapping[str, Look],
     device: torch.device,
+    draw: Drawing,
 ) -> None:
     settings = devices.choose_settings((recording.setting for recording in recordings), trained)
     if is_embedded(root):
         rate = recordings[0].sample_rate
         driven = devices.drive(nets, settings, trained, rate)
+        drawn = draw(device_charts.driven, driven, looks)
         measured = {label: nets[label] for label in driven.models}
         every = {recording.setting for recording in recordings}
         compared = device_table.compare(measured, every, settings, rate)
         heard.knobs = knob.measure(measured, [passage.place for passage in found], rate)
         failed = driven.failed | compared.failed | heard.knobs.failed
-        heard.sections.append(replace(device_charts.driven(driven, looks), table=device_table.sheet(compared)))
+        heard.sections.append(replace(drawn(), table=device_table.sheet(compared)))
         heard.files |= device_table.files(compared, trained)
     else:
         compared_with = devices.compare(nets, recordings, settings, trained, device)

@@ -15,6 +15,7 @@ from scripts.measure.figures import COMPRESS
 from scripts.measure.knob_steps import Rise, worst_rise
 from scripts.measure.knob_sweep import KnobSweep, sweep_of
 from scripts.report.passages import Place
+from scripts.report.side_by_side import each
 
 SECONDS = 2.0  # of each passage
 
@@ -53,15 +54,13 @@ def measure(nets: Mapping[str, Net], places: Sequence[Place], sample_rate: int) 
     def errors(outputs: Sequence[Array]) -> dict[str, float]:
         return knob_music.errors(outputs, targets) if targets else {}
 
-    found, failed = {}, {}
-    for label, net in nets.items():
+    def measured(net: Net) -> Knob:
         devices = [moved_network(net, switch) for switch in (0, 1)]
-        try:
-            outputs = [knob_music.turned(devices[switch], x) for switch, x in heard]
-            sweep, rise = sweep_of(devices[COMPRESS], sample_rate), worst_rise(devices.__getitem__, sample_rate)
-            found[label] = Knob(errors(outputs), sweep, rise)
-        except ValueError as error:
-            failed[label] = str(error)
+        outputs = [knob_music.turned(devices[switch], x) for switch, x in heard]
+        sweep, rise = sweep_of(devices[COMPRESS], sample_rate), worst_rise(devices.__getitem__, sample_rate)
+        return Knob(errors(outputs), sweep, rise)
+
+    found, failed = each(nets, measured)
     la2a = [moved_la2a(sample_rate, switch) for switch in (0, 1)]
     device = Knob({}, sweep_of(la2a[COMPRESS], sample_rate), worst_rise(la2a.__getitem__, sample_rate))
     return Knobs(device, found, errors([x for _, x in heard]), len(heard), failed)
