@@ -1,66 +1,110 @@
-"""An evaluation that is killed at random moments ends with the same results, and leaves nothing to clean up."""
+"""An evaluation that is killed anywhere ends with the same results, and leaves nothing to clean up."""
 
 from __future__ import annotations
 
+import os
 import random
-import subprocess
-import sys
+import shutil
+import signal
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests import scored_runs
-from tests.conftest import ROOT, Entry
+from tests.conftest import Entry
 from tests.forked import forked, killed
 
-
-def command(folder: Path) -> list[str]:
-    return [sys.executable, "evaluate.py", *scored_runs.LIGHT, f"runs={folder}"]
+SEED, ROUNDS = 2, 5
 
 
-def results(folder: Path) -> dict[str, str]:
-    """All that the evaluation wrote; where a study lies, and when it was scored, aside."""
-    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and "checkpoints" not in file.parts]
-    return {
-        str(file.relative_to(folder)): file.read_text().replace(str(folder), "STUDY")
-        for file in files
-        if file.parent.name == "results"
-    } | {str(file.relative_to(folder)): "" for file in files if file.parent.name != "results"}
+def results(study: Path) -> dict[str, bytes]:
+    """All that an evaluation has written, hidden files included."""
+    files = [file for file in study.rglob("*") if file.is_file() and "checkpoints" not in file.parts]
+    return {str(file.relative_to(study)): file.read_bytes() for file in files}
 
 
-def make(tmp_path: Path, data_root: Path) -> None:
-    for study in ("whole", "parts"):
-        for name, number in (("l1-seed1", 1), ("mrstft-seed1", 2)):
-            scored_runs.make_run(tmp_path / study / name, data_root, number)
+@contextmanager
+def killed_in(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
+    """The process dies when half of a file is written that has this in its name."""
+    write = Path.write_text
+
+    def half(self: Path, text: str, *arguments: Any, **options: Any) -> int:
+        written = write(self, text[: len(text) // 2] if name in self.name else text, *arguments, **options)
+        if name in self.name:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return written
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", half)
+        yield
 
 
-def test_a_killed_evaluation_is_taken_up_again(evaluate: Entry, tmp_path: Path, data_root: Path) -> None:
-    """Killed when the first run has its scores, before there are results."""
-    make(tmp_path, data_root)
-    assert evaluate(f"runs={tmp_path / 'whole'}").code == 0
-    copy = forked(lambda: evaluate(f"runs={tmp_path / 'parts'}"))
-    end = time.monotonic() + 100
-    while not list(tmp_path.glob("parts/*/scores/*.json")):
-        assert time.monotonic() < end
-        time.sleep(0.001)
-    killed(copy)
-    assert not (tmp_path / "parts/results/table1.md").exists()
-    assert evaluate(f"runs={tmp_path / 'parts'}").code == 0
-    assert results(tmp_path / "parts") == results(tmp_path / "whole")
+def test_an_evaluation_killed_in_each_of_its_files_is_taken_up_again(
+    evaluate: Entry, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untouched = shutil.copytree(study, study.with_name("untouched"))
+    assert evaluate(f"runs={study}").code == 0
+    expected = results(study)
+    shutil.rmtree(study)
+    untouched.rename(study)
+    for name in (".best-", "scores.csv", "evaluation.json", "table1.md", "table1.html"):
+        with killed_in(monkeypatch, name):
+            copy = forked(lambda: evaluate(f"runs={study}"))
+        assert os.WTERMSIG(os.waitpid(copy, 0)[1]) == signal.SIGKILL
+        assert not (study / "results" / name).exists()
+    assert evaluate(f"runs={study}").code == 0
+    assert results(study) == expected
+
+
+def reached(study: Path, started: float) -> str:
+    """What an evaluation was at when it was killed, by what it has written since its start."""
+
+    def is_new(name: str) -> bool:
+        file = study / "results" / name
+        return file.exists() and file.stat().st_mtime > started
+
+    if is_new("report.html"):
+        return "done"
+    if is_new("table1.html"):
+        return "report"
+    if is_new("scores.csv"):
+        return "tables"
+    return "scoring"
 
 
 @pytest.mark.slow
-def test_an_evaluation_killed_twenty_times_is_taken_up_again(tmp_path: Path, data_root: Path) -> None:
-    make(tmp_path, data_root)
-    done = subprocess.run(command(tmp_path / "whole"), cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    drawn = random.Random(2)
-    for _ in range(20):
-        process = subprocess.Popen(command(tmp_path / "parts"), cwd=ROOT, stdout=-3, stderr=-3)
-        time.sleep(drawn.uniform(2, 9))
-        process.kill()
-        process.wait()
-    done = subprocess.run(command(tmp_path / "parts"), cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert results(tmp_path / "parts") == results(tmp_path / "whole")
+def test_an_evaluation_killed_at_twenty_moments_is_taken_up_again(evaluate: Entry, study: Path) -> None:
+    """Four times in a row, then to its end, five times; the report included, which takes the most of its time."""
+
+    def seconds(*options: str) -> float:
+        begun = time.monotonic()
+        result = evaluate(f"runs={study}", *options)
+        assert result.code == 0, result.err
+        return time.monotonic() - begun
+
+    def start_again() -> None:
+        shutil.rmtree(study)
+        shutil.copytree(untouched, study)
+
+    untouched = shutil.copytree(study, study.with_name("untouched"))
+    seconds("report=true")  # reads and compiles what is kept for later
+    start_again()
+    until_report = seconds()
+    until_end = until_report + seconds("report=true")
+    expected = results(study)
+    drawn, phases = random.Random(SEED), Counter[str]()
+    for _ in range(ROUNDS):
+        start_again()
+        for latest in (until_report, until_report, until_end, until_end):
+            started = time.time()
+            copy = forked(lambda: seconds("report=true"))
+            time.sleep(drawn.uniform(0, latest))
+            killed(copy)
+            phases[reached(study, started)] += 1
+        seconds("report=true")
+        assert results(study) == expected
+    print(f"Killed at: {dict(phases)}")
