@@ -69,7 +69,9 @@ class Run:
         """The file of the checkpoint; raises `RunError` if there is none."""
         file = self.folder / "checkpoints" / f"{self.checkpoint}.ckpt"
         if not file.is_file():
-            raise RunError(f"{file}: missing; the training has not finished an epoch yet")
+            failure = self.status.get("error") if self.status.get("state") == "failed" else None
+            why = f"the training has failed: {failure}" if failure else "the training has not finished an epoch yet"
+            raise RunError(f"{file}: missing; {why}")
         return file
 
     @cached_property
@@ -128,7 +130,10 @@ def find_runs(runs: Any) -> list[Path]:
     if runs is None:
         found = sorted(Path("runs").glob("*/*/checkpoints/*.ckpt"), key=lambda file: file.stat().st_mtime)
         if not found:
-            raise ValueError("runs/ holds no run yet; train one with `python train.py`, or name folders with runs=…")
+            raise ValueError(
+                "runs/ holds no run that has finished an epoch: train one with `python train.py`, name folders with "
+                "runs=…, or see what has become of those there are with `python -m scripts.runs`"
+            )
         runs = [found[-1].parents[2]]
     folders: dict[str, Path] = {}  # by where they really are
     for pattern in [runs] if isinstance(runs, str | Path | int) else list(runs):

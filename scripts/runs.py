@@ -163,11 +163,7 @@ def main() -> None:
     parser.add_argument("study", nargs="?", help="its name in runs/, or its folder")
     chosen = parser.parse_args().study
     try:
-        study = (
-            newest() if chosen is None else next((p for p in (Path("runs") / chosen, Path(chosen)) if p.is_dir()), None)
-        )
-        if study is None:
-            raise ValueError(f"there is neither runs/{chosen} nor {chosen}")
+        study = newest() if chosen is None else named(chosen)
         print(f"{study}\n{table(study)}")
     except ValueError as error:
         sys.exit(f"Error: {error}")

@@ -159,7 +159,10 @@ def test_damaged_checkpoints_are_named(folder: Path) -> None:
     with pytest.raises(RunError, match="not a checkpoint of this network"):
         Run.read(folder).net()
     file.unlink()
-    with pytest.raises(RunError, match="missing"):
+    with pytest.raises(RunError, match="missing; the training has not finished an epoch yet"):
+        Run.read(folder).net()
+    run_files.write_status(folder, "failed", error="FloatingPointError: it diverged")
+    with pytest.raises(RunError, match="missing; the training has failed: FloatingPointError: it diverged"):
         Run.read(folder).net()
 
 
