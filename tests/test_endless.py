@@ -19,6 +19,7 @@ from models.net import render
 from models.statespace import S4D, StateSpace
 from models.stream import Stream
 from scripts.export import graphs, replay
+from tests.nets_as_trained import as_trained, knobs, noise, whole
 
 NETS: dict[str, Callable[..., Endless]] = {
     "compressor": lambda **options: Compressor(**options),
@@ -28,27 +29,8 @@ NETS: dict[str, Callable[..., Endless]] = {
 every_net = pytest.mark.parametrize("name", NETS)
 
 
-def net_of(name: str, warm_up: int = 1, **options: Any) -> Endless:
-    """As if trained, in double precision."""
-    torch.manual_seed(0)
-    net = NETS[name](warm_up=warm_up, **options)
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter += 0.2 * torch.randn_like(parameter)
-    return net.double().eval()
-
-
-def noise(items: int, channels: int, samples: int) -> Tensor:
-    return 0.3 * torch.randn(items, channels, samples, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-
-
-def knobs(items: int) -> Tensor:
-    return torch.rand(items, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-
-
-def whole(net: Endless, x: Tensor, controls: Tensor) -> Tensor:
-    with torch.inference_mode():
-        return net(F.pad(x, net.context), controls)
+def net_of(name: str, warm_up: int = 1, **options: Any) -> Any:
+    return as_trained(NETS[name], warm_up=warm_up, **options)
 
 
 @every_net

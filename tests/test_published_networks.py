@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from models.dilated import dilated_conv1d
 from models.gcn import GCN
 from models.microtcn import MicroTCN
-from models.net import Net
 from models.stream import Stream
 from scripts.export import graphs, replay
+from tests.nets_as_trained import as_trained, knobs, noise, whole
 from tests.test_tcn import influence
 
 NETS: dict[str, Callable[..., Any]] = {
@@ -29,30 +28,7 @@ every_net = pytest.mark.parametrize("name", NETS)
 
 
 def net_of(name: str, **options: Any) -> Any:
-    """As if trained, in double precision."""
-    torch.manual_seed(0)
-    net = NETS[name](**options)
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter += 0.2 * torch.randn_like(parameter)
-        for module in net.modules():
-            if isinstance(module, torch.nn.BatchNorm1d):
-                module.running_mean.normal_(0, 0.1)  # type: ignore[union-attr]
-                module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
-    return net.double().eval()
-
-
-def noise(items: int, channels: int, samples: int) -> Tensor:
-    return 0.3 * torch.randn(items, channels, samples, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-
-
-def knobs(items: int) -> Tensor:
-    return torch.rand(items, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-
-
-def whole(net: Net, x: Tensor, controls: Tensor) -> Tensor:
-    with torch.inference_mode():
-        return net(F.pad(x, net.context), controls)
+    return as_trained(NETS[name], **options)
 
 
 def test_the_last_block_of_a_micro_tcn_is_heard_alone() -> None:

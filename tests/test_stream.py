@@ -20,6 +20,7 @@ from models.net import LONGEST_WAY, Net, Unprocessed
 from models.product import ProductTCN
 from models.stream import Stream
 from models.tcn import TCN
+from tests.nets_as_trained import whole
 from tests.test_tcn import randomised
 
 CENTRED = {"blocks": 4, "kernel_size": 5, "channels": 4}  # receptive field 61, look-ahead 30
@@ -56,11 +57,6 @@ def product_of(**options: Any) -> TCN:
 
 def noise(items: int, channels: int, samples: int, dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.randn(items, channels, samples, generator=torch.Generator().manual_seed(2)).to(dtype)
-
-
-def whole(net: Net, x: Tensor, controls: Tensor) -> Tensor:
-    with torch.inference_mode():
-        return net(F.pad(x, net.context), controls)
 
 
 def streamed(stream: Stream, x: Tensor, sizes: Sequence[int] | int) -> Tensor:
