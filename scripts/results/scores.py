@@ -49,9 +49,12 @@ class Values:
     pooled: bool  # a value stands for a group of segments of several recordings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The rows of scores.csv, and what evaluation.json says of them."""
+    """The rows of scores.csv, and what evaluation.json says of them.
+
+    Not to be changed: tables are computed once and kept.
+    """
 
     rows: pd.DataFrame  # text columns are "" where empty; start is <NA> there
     info: dict[str, Any]

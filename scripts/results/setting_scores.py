@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ def by_setting(evaluation: Evaluation) -> pd.DataFrame:
     return made.sort_values(["switch", "peak_reduction"], kind="stable").reset_index(drop=True)
 
 
+@lru_cache(maxsize=1)
 def by_kind(evaluation: Evaluation) -> pd.DataFrame:
     """The means of Table 1 over the recordings of each kind of setting alone.
 

@@ -11,6 +11,7 @@ import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -119,13 +120,14 @@ class Table:
         )
 
 
-def tables(evaluation: Evaluation) -> list[Table]:
+@lru_cache(maxsize=1)
+def tables(evaluation: Evaluation) -> tuple[Table, ...]:
     """One table for each convention.
 
     Raises:
         ValueError: if the runs were not scored on the same segments.
     """
-    return [_table(evaluation, convention) for convention in evaluation.conventions]
+    return tuple(_table(evaluation, convention) for convention in evaluation.conventions)
 
 
 def paper_table() -> Table:
