@@ -76,7 +76,7 @@ def check_training(train: Entry, disk: Path, tmp_path: Path, pages: list[int]) -
 
 
 def test_a_training_whose_disk_is_full_goes_on_when_there_is_room(train: Entry, disk: Path, tmp_path: Path) -> None:
-    assert check_training(train, disk, tmp_path, [0, 4, 9]) == 3
+    assert check_training(train, disk, tmp_path, [0, 9]) == 2
 
 
 @pytest.mark.slow
@@ -89,7 +89,7 @@ def test_an_evaluation_whose_disk_is_full_goes_on(evaluate: Entry, disk: Path, d
         for name, number in (("l1-seed1", 1), ("mrstft-seed1", 2)):
             scored_runs.make_run((tmp_path if study == "whole" else disk) / study / name, data_root, number)
     assert evaluate(f"runs={tmp_path}/whole").code == 0
-    for left in (0, 2, 5, 9):
+    for left in (0, 5):
         full = fill(disk, left * 4096)
         result = evaluate(f"runs={disk}/parts")
         assert result.code == 1, left

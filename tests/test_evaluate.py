@@ -28,6 +28,7 @@ from tests.scored_runs import (
     METRICS,
     MODEL,
     OPTIONS,
+    Row,
     info,
     make_run,
     of,
@@ -117,14 +118,17 @@ def rendering(root: Path, folder: Path | None) -> list[tuple[np.ndarray, np.ndar
     return [(found[id][0][a : a + n], found[id][1][a : a + n]) for id, a, n in BLOCKS]
 
 
-@pytest.mark.parametrize("name", ["l1-seed1", "unprocessed"])
 def test_all_metrics_of_both_conventions_are_what_numpy_computes(
-    name: str, evaluate_fully: Entry, study: Path, data_root: Path
+    evaluate_fully: Entry, study: Path, data_root: Path
 ) -> None:
     result = evaluate_fully(f"runs={study}/l1-seed1")
     assert result.code == 0, result.err
-    rows = of(read(study / "results"), name)
-    pairs = rendering(data_root, None if name == "unprocessed" else study / name)
+    assert_scores(of(read(study / "results"), "l1-seed1"), rendering(data_root, study / "l1-seed1"))
+    assert_scores(of(read(study / "results"), "unprocessed"), rendering(data_root, None))
+
+
+def assert_scores(rows: list[Row], pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """The scores of one network are those of its outputs and targets."""
     assert len(rows) == len(BLOCKS) * len(METRICS) + len(METRICS)
     for metric in METRICS:
         standard = [row for row in rows if (row["convention"], row["metric"]) == ("standard", metric)]

@@ -112,7 +112,11 @@ SPECTRA = [
     "freq.STFTMagnitudeLoss(True, 'L1')",
 ]
 MONO = [*TIME, *STFT, *ONE_CHANNEL, *MULTI, *MULTI_ONE_CHANNEL, *FILTERS]
-TWO_CHANNELS = [*STFT, *MULTI, *STEREO]
+# What a second channel touches: the pool of the convergence, the terms of "full", filters and bands.
+TWO_CHANNELS = [
+    *(c for c in [*STFT, *MULTI] if c.endswith("()") or any(word in c for word in ("full", "weighting", "scale="))),
+    *STEREO,
+]
 # Where the level matters: at the defaults of every class, and where `eps` is another.
 LEVELS = [
     call for call in [*MONO, *STEREO] if "eps" in call or call.endswith(("()", f"({LISTS})", "(44100)", "=4096)"))

@@ -89,17 +89,16 @@ def test_data_that_moved_are_the_same_data(train: Entry, tmp_path: Path, tiny_ro
     assert Run.read(folder).status["epochs"] == 2
 
 
-@pytest.mark.parametrize(("split", "moved"), [("Train", True), ("Test", True), ("Val", False)])
-def test_other_data_are_refused(train: Entry, tmp_path: Path, tiny_root: Path, split: str, moved: bool) -> None:
-    root = shutil.copytree(tiny_root, tmp_path / "data")
-    assert train("name=a", f"data.root={root}").code == 0
-    if moved:
-        root = shutil.copytree(root, tmp_path / "moved")
-    target = next((root / split).glob("target_*"))
-    target.write_bytes(target.read_bytes()[:-2] + b"\0\0")
-    result = train("name=a", f"data.root={root}", "trainer.max_epochs=2")
-    assert result.code == 1
-    assert f"the {split.lower()} split in {root} is not the one" in result.err
+def test_other_data_are_refused_here_and_elsewhere(train: Entry, tmp_path: Path, tiny_root: Path) -> None:
+    here = shutil.copytree(tiny_root, tmp_path / "data")
+    assert train("name=a", f"data.root={here}").code == 0
+    places = {split: shutil.copytree(here, tmp_path / split) for split in ("Train", "Test")}
+    for split, root in (places | {"Val": here}).items():
+        target = next((root / split).glob("target_*"))
+        target.write_bytes(target.read_bytes()[:-2] + b"\0\0")
+        result = train("name=a", f"data.root={root}", "trainer.max_epochs=2")
+        assert result.code == 1
+        assert f"the {split.lower()} split in {root} is not the one" in result.err
 
 
 def test_data_that_moved_from_a_run_without_fingerprints_are_refused(

@@ -29,7 +29,7 @@ def test_a_silent_target_costs_more_the_louder_the_prediction(call: str) -> None
 
 
 @pytest.mark.parametrize("call", HEARS_LEVELS)
-@pytest.mark.parametrize("level", [1e-3, 0.1, 1.0])
+@pytest.mark.parametrize("level", [1e-3, 1.0])
 def test_a_silent_target_leads_the_prediction_towards_silence(call: str, level: float) -> None:
     loss = build(call)
     input = level * audible()

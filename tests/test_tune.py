@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from models.run import Run
-from tests.conftest import ROOT, TINY, Entry
+from tests.conftest import ROOT, TINY
 
 RANGES = ("optimizer.lr=tag(log,interval(1e-4,1e-2))", "data.batch_size=choice(4,8)")
 
@@ -40,19 +40,3 @@ def test_optuna_finds_the_best_score_and_goes_on(tmp_path: Path, tiny_root: Path
     assert best["best_value"] == min(scores.values())
     found = Run.read(folders[min(scores, key=lambda name: scores[name])]).config
     assert found["optimizer"]["lr"] == best["best_params"]["optimizer.lr"]
-
-
-def test_the_best_score_is_what_a_job_returns(train: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also of a run that is finished already."""
-    (tmp_path / "told.py").write_text(
-        "from hydra.experimental.callback import Callback\n"
-        "class Told(Callback):\n"
-        "    def on_job_end(self, config, job_return, **_):\n"
-        "        print('returned', job_return.return_value)\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    callback = "+hydra.callbacks.told._target_=told.Told"
-    for _ in range(2):
-        result = train("name=a", "trainer.max_epochs=2", callback)
-        assert result.code == 0
-        assert f"returned {Run.read(tmp_path / 'runs/tiny/a').status['score']}\n" in result.out
