@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +21,9 @@ OPTIONS = (
     "loss=l1",  # a mean over the crops; a loss that is one ratio for the batch sees that of its process
     "optimizer.lr=0.003",
     "+optimizer.eps=1e-4",  # or Adam makes steps of the rounding where there is no gradient
+    "data.eval_length=117600",  # six blocks of one length in three batches, of which two devices get one twice
+    "data.eval_batch_size=2",
 )
-FOUR = ("trainer.devices=4", "+trainer.strategy=ddp", "data.batch_size=1", "trainer.max_epochs=1")
 TWO = ("trainer.devices=2", "+trainer.strategy=ddp", "data.batch_size=2")
 ONE = ("data.batch_size=4",)
 ACCUMULATED = ("data.batch_size=2", "trainer.accumulate_grad_batches=2")
@@ -52,13 +52,14 @@ def scores(folder: Path) -> list[float]:
     return [float(row["val/score"]) for row in rows(folder)]
 
 
-def scored(run: Path) -> list[float]:
-    """All scores of a run on the test split."""
-    command = [sys.executable, "evaluate.py", *scored_runs.LIGHT, f"runs={run}", f"out={run}/results"]
+def scored(*runs: Path) -> list[list[float]]:
+    """All scores of each run on the test split."""
+    folder = runs[0].parent / "results"
+    named = ",".join(map(str, runs))
+    command = [sys.executable, "evaluate.py", *scored_runs.LIGHT, f"runs=[{named}]", f"out={folder}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    with (run / "results" / "scores.csv").open(newline="") as stream:
-        return [float(row["value"]) for row in csv.DictReader(stream) if row["run"] == str(run)]
+    return [[float(row["value"]) for row in scored_runs.read(folder) if row["run"] == str(run)] for run in runs]
 
 
 @pytest.fixture(scope="module")
@@ -68,16 +69,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_two_processes_give_the_weights_of_the_batch_of_both(folder: Path, tiny_root: Path) -> None:
-    two, one, accumulated, four = (
+    two, one, accumulated = (
         trained(folder / f"frozen{number}", tiny_root, "+model.norm=frozen", *options)
-        for number, options in enumerate((TWO, ONE, ACCUMULATED, FOUR))
+        for number, options in enumerate((TWO, ONE, ACCUMULATED))
     )
     assert {row["step"] for row in rows(two)} == {row["step"] for row in rows(one)}
     assert difference(one, two) < 1e-5
     assert difference(one, accumulated) < 1e-5
     assert scores(two) == pytest.approx(scores(one), rel=1e-5)
-    assert scores(four) == pytest.approx(scores(one)[:1], rel=1e-5)  # of the 10 blocks two are given twice
-    of_one, of_two = scored(one), scored(two)
+    of_one, of_two = scored(one, two)
     assert len(of_one) > 10
     assert of_two == pytest.approx(of_one, rel=1e-4, abs=1e-8)
 
@@ -86,4 +86,4 @@ def test_two_processes_give_the_weights_of_the_batch_of_both(folder: Path, tiny_
 def test_batch_norm_sees_the_batch_of_its_process_alone(folder: Path, tiny_root: Path) -> None:
     two, one = (trained(folder / f"norm{number}", tiny_root, *options) for number, options in enumerate((TWO, ONE)))
     assert torch.isfinite(torch.tensor(scores(two))).all()
-    assert 1e-5 < difference(one, two) < 1
+    assert difference(one, two) > 1e-2  # not to be taken for rounding
