@@ -7,10 +7,12 @@ import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from numpy.typing import NDArray
 
 from data.signaltrain import Recording
@@ -304,3 +306,25 @@ def test_a_silent_model_does_not_decide_on_the_scale_of_traces(
 def test_the_mean_of_one_table_is_that_table() -> None:
     table = pandas.DataFrame({"a": [1.0, 2.0]}, index=[0, 1])
     assert learning.mean([table], "a").tolist() == [1, 2]
+
+
+def test_minor_ticks_take_no_room_and_are_drawn() -> None:
+    def made() -> Canvas:
+        canvas = Canvas("room", 1, 2, sharey=True)
+        for axes in canvas.panels:
+            axes.plot([1, 2], [1e-3, 5])
+            axes.set_yscale("log")
+            axes.set_ylabel("error")
+            canvas.heading(axes, "Compress")
+        return canvas
+
+    canvas, plain = made(), made()
+    assert canvas.svg("a line").count("<use") > 60
+    FigureCanvasSVG(plain.figure)
+    plain.figure.dpi = 72
+    engine = plain.figure.get_layout_engine()
+    assert engine is not None
+    with matplotlib.rc_context(charts._STYLE):
+        engine.execute(plain.figure)
+    for one, other in zip(canvas.panels, plain.panels, strict=True):
+        np.testing.assert_allclose(one.get_position().bounds, other.get_position().bounds, atol=1e-9)
