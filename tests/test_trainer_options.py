@@ -85,6 +85,9 @@ def test_an_unknown_option_is_named(train: Entry) -> None:
             "+trainer.log_every_n_steps=1",
             "+trainer.sync_batchnorm=false",
             "+trainer.enable_autolog_hparams=false",
+            "+trainer.min_steps=2",
+            "trainer.num_sanity_val_steps=1",
+            "trainer.use_distributed_sampler=true",
             "+trainer.gradient_clip_algorithm=value",
             "+trainer.min_epochs=1",
         ],
@@ -107,8 +110,10 @@ def test_others_work(train: Entry, tmp_path: Path, options: list[str]) -> None:
     assert ("run_training_epoch" in result.out + result.err) == ("+trainer.profiler=simple" in options)
 
 
-def test_a_trial_keeps_nothing(train: Entry, tmp_path: Path) -> None:
-    result = train("name=a", "+trainer.fast_dev_run=true")
+@pytest.mark.parametrize("callback", ["ModelCheckpoint", "ModelSummary"])
+def test_a_trial_keeps_nothing(train: Entry, tmp_path: Path, callback: str) -> None:
+    callbacks = f"+trainer.callbacks._target_=pytorch_lightning.callbacks.{callback}"
+    result = train("name=a", "+trainer.fast_dev_run=true", callbacks)
     assert result.code == 0, result.err
     assert "Tried 1 step(s) and a validation, its score" in result.out
     assert list(tmp_path.iterdir()) == [tmp_path / "runs"]
