@@ -243,7 +243,7 @@ def test_a_run_that_was_trained_further_is_neither_heard_nor_measured(tmp_path: 
     assert [network.label for network in found] == ["mrstft"]
     assert len(notes) == 2
     assert all("has been trained further since it was scored: evaluate again" in note for note in notes)
-    _, without_audio = build._worst(scores.read(results), results)
+    _, without_audio = build._worst(scores.read(results), results, found)
     assert any("trained further" in note for note in without_audio)
 
 

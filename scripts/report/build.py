@@ -76,7 +76,7 @@ def context(folder: Path) -> dict[str, Any]:
         networks, without_network = trained.load(runs, folder, evaluation.info["checkpoint"])
         nets = {network.label: network.net for network in networks}
         accuracy = cost.section(evaluation, nets, look_of)  # measures speeds: before other threads run
-        worst, without_audio = _worst(evaluation, folder)
+        worst, without_audio = _worst(evaluation, folder, networks)
         tables = table.tables(evaluation)
         found = _findings(tables)
         audio = heard.gather(evaluation.info, nets, worst, look_of, draw)
@@ -141,18 +141,26 @@ def _table(one: table.Table) -> dict[str, Any]:
     return {"title": title, "description": description, "html": html.html(one)}
 
 
-def _worst(evaluation: Evaluation, folder: Path) -> tuple[list[tuple[findings.Worst, Net]], list[str]]:
-    """The worst segments with the networks of their runs, and a note for each run that is gone or has changed."""
+def _worst(
+    evaluation: Evaluation, folder: Path, networks: Sequence[trained.Trained]
+) -> tuple[list[tuple[findings.Worst, Net]], list[str]]:
+    """The worst segments with the networks of their runs, and a note for each run that is gone or has changed.
+
+    Args:
+        networks: that are loaded already
+    """
+    loaded = {network.run: network.net for network in networks}
     found, notes = [], []
     items = {item["run"]: item for item in evaluation.info["runs"]}
     for segment in findings.worst(evaluation, WORST):
         try:
-            item = items.get(segment.run, {"run": segment.run})
-            net = trained.load_net(item, folder, evaluation.info["checkpoint"])
+            if segment.run not in loaded:
+                item = items.get(segment.run, {"run": segment.run})
+                loaded[segment.run] = trained.load_net(item, folder, evaluation.info["checkpoint"])
         except RunError as error:
             notes.append(f"Segments of {segment.run} cannot be heard: {error}.")
             continue
-        found.append((segment, net))
+        found.append((segment, loaded[segment.run]))
     return found, notes
 
 

@@ -15,6 +15,7 @@ from data.la2a import control_hop, gain_reduction
 from models.net import Net
 from scripts.measure.devices import parsed
 from scripts.report.passages import Audio, Passage, Place, around
+from scripts.report.side_by_side import each
 
 
 def add(passage: Passage, nets: Mapping[str, Net], embedded: bool, device: torch.device | str = "cpu") -> list[str]:
@@ -23,16 +24,12 @@ def add(passage: Passage, nets: Mapping[str, Net], embedded: bool, device: torch
     Returns:
         a note for each network whose gain is of no use
     """
-    notes = []
-    for label in passage.outputs:
-        try:
-            if (gain := gain_of(nets[label], passage.place, device)) is not None:
-                passage.gains_db[label] = gain
-        except ValueError as error:
-            notes.append(f"The inner gain of {label} is not drawn: {error}.")
+    heard = {label: nets[label] for label in passage.outputs}
+    gains, failed = each(heard, lambda net: gain_of(net, passage.place, device))
+    passage.gains_db |= {label: gain for label, gain in gains.items() if gain is not None}
     if embedded:
         passage.reduction_db = la2a_reduction(passage.place)
-    return notes
+    return [f"The inner gain of {label} is not drawn: {why}." for label, why in failed.items()]
 
 
 @torch.inference_mode()

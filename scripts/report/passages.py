@@ -25,6 +25,7 @@ from data.signaltrain import CONTROLS, Recording
 from models.net import Net, render
 from scripts.measure.recorded import FLOOR_DB
 from scripts.report.colours import ANCHOR, INPUT, TARGET, Look
+from scripts.report.side_by_side import each
 
 Audio = NDArray[np.float64]
 
@@ -145,13 +146,7 @@ def hear(place: Place, nets: Mapping[str, Net], device: torch.device | str = "cp
     """All signals at a place; a model that fails there has no output, and the reason is kept."""
     segment = span(place.recording, place.start, place.start + place.frames)
     sound, processed = (signal.double().mean(dim=0).numpy() for signal in (segment.input, segment.target))
-    passage = Passage(place, sound, processed)
-    for label, net in nets.items():
-        try:
-            passage.outputs[label] = output(net, place, device)
-        except ValueError as error:
-            passage.failed[label] = str(error)
-    return passage
+    return Passage(place, sound, processed, *each(nets, lambda net: output(net, place, device)))
 
 
 def worst_part(whole: Passage, seconds: float) -> Passage:

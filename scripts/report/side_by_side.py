@@ -27,7 +27,7 @@ def cores() -> int:
 def each(nets: Mapping[str, Net], work: Callable[[Net], T]) -> tuple[dict[str, T], dict[str, str]]:
     """What some work gives for each network, and the reason for each that fails with a ValueError, by label.
 
-    As many at a time as there are cores, each on one thread.
+    As many at a time as there are cores, each on one thread; one alone on all.
     """
 
     def done(net: Net) -> T | ValueError:
@@ -36,10 +36,14 @@ def each(nets: Mapping[str, Net], work: Callable[[Net], T]) -> tuple[dict[str, T
         except ValueError as error:
             return error
 
-    threads = torch.get_num_threads()
-    with ThreadPoolExecutor(min(cores(), len(nets)) or 1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        results = dict(zip(nets, pool.map(done, nets.values()), strict=True))
-    torch.set_num_threads(threads)
+    at_once = min(cores(), len(nets))
+    if at_once > 1:
+        threads = torch.get_num_threads()
+        with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            results = dict(zip(nets, pool.map(done, nets.values()), strict=True))
+        torch.set_num_threads(threads)
+    else:
+        results = {label: done(net) for label, net in nets.items()}
     failed = {label: str(result) for label, result in results.items() if isinstance(result, ValueError)}
     return {label: result for label, result in results.items() if not isinstance(result, ValueError)}, failed
 
