@@ -7,7 +7,7 @@ from typing import Any
 
 # A run stays the same run when these change: it can be continued for longer, elsewhere, and logged otherwise. Of its
 # results they change the rounding at most. Not so the precision: a run in bfloat16 is another one.
-FREE_SECTIONS = ("logger", "choices", "compile", "recompute", "budget")
+FREE_SECTIONS = ("logger", "choices", "compile", "recompute", "budget", "crops")  # crops: that data and optimizer name
 FREE_OPTIONS = {
     "trainer": (
         *("max_epochs", "max_time", "max_steps", "accelerator", "devices", "num_nodes", "strategy", "benchmark"),

@@ -68,6 +68,16 @@ def test_another_configuration_is_told_by_option() -> None:
     }
 
 
+def test_what_an_experiment_plans_for_other_networks_changes_no_run() -> None:
+    run = {
+        "crops": {"tcn": {"epochs": 5}, "lstm": {"epochs": 9}},
+        "trainer": {"max_epochs": 5},
+        "data": {"batch_size": 4},
+    }
+    assert changed(run, run | {"crops": {"tcn": {"epochs": 5}}}) == {}
+    assert set(changed(run, run | {"data": {"batch_size": 8}})) == {"data"}
+
+
 def test_a_name_is_no_longer_than_a_folder_may_have_it(train: Entry, tmp_path: Path) -> None:
     monitors = ["{_target_: pytorch_lightning.callbacks.LambdaCallback, on_fit_start: null}"] * 4
     result = train(f"+trainer.callbacks=[{', '.join(monitors)}]")
