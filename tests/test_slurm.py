@@ -28,7 +28,7 @@ pytestmark = [
 
 LONGEST = 300  # seconds of any wait
 EPOCHS = 5  # of 4 steps
-TRAINING = (*TINY, "name=${choices.loss}-seed${seed}", "scheduler=cosine", f"trainer.max_epochs={EPOCHS}")
+TRAINING = (*TINY, "name=${choices.loss}", "scheduler=cosine", f"trainer.max_epochs={EPOCHS}")
 SMALL = ("slurm.cpus-per-task=1", "slurm.mem=null", "slurm.time=00:20:00")
 
 
@@ -104,18 +104,13 @@ def test_a_sweep_disturbed_in_every_way_ends_with_the_table_of_one_that_nothing_
     laboratory: Laboratory,
 ) -> None:
     runs, run = laboratory.folder / "runs", laboratory.cluster.run
-    alone = laboratory.begin(
-        str(ROOT / "train.py"), "-m", *laboratory.training, "loss=l1,esr", "seed=1,2", "study=alone"
-    )
-    options = ("study=array", "loss=l1,esr", *laboratory.gated)
-    work = laboratory.submit(*options, "seed=1", "slurm.at_once=2")
-    graceful = laboratory.submit(*options, "seed=2", "slurm.partition=graceful")
-    jobs = {
-        "l1-seed1": f"{work}_0",
-        "esr-seed1": f"{work}_1",
-        "l1-seed2": f"{graceful}_0",
-        "esr-seed2": f"{graceful}_1",
-    }
+    losses = ("l1", "esr", "logcosh")
+    sweep = (*laboratory.training, f"loss={','.join(losses)}", "study=alone")
+    alone = laboratory.begin(str(ROOT / "train.py"), "-m", *sweep)
+    options = ("study=array", *laboratory.gated)
+    graceful = (*options, "loss=logcosh", "slurm.partition=graceful")
+    two = laboratory.submit(*options, "loss=l1,esr", "slurm.at_once=2")
+    jobs = dict(zip(losses, (f"{two}_0", f"{two}_1", f"{laboratory.submit(*graceful)}_0"), strict=True))
     restarts = dict.fromkeys(jobs, 0)
 
     def is_queued_again(*names: str) -> None:
@@ -124,18 +119,18 @@ def test_a_sweep_disturbed_in_every_way_ends_with_the_table_of_one_that_nothing_
             laboratory.wait_for_restart(jobs[name], restarts[name])
 
     laboratory.wait_within(1, *jobs)
-    assert laboratory.python("-m", "scripts.runs", "array").endswith("\n4 running\n")
+    assert laboratory.python("-m", "scripts.runs", "array").endswith("\n3 running\n")
 
     # The time is nearly over; an administrator; the user, who submits what was cancelled again.
-    run("scancel", "--signal=USR1", jobs["l1-seed1"])
-    run("scontrol", "requeue", jobs["esr-seed1"])
-    run("scancel", jobs["l1-seed2"])
-    is_queued_again("l1-seed1")
-    assert stopped_by(runs / "array/l1-seed1") == ("interrupted", "SIGUSR1")
-    is_queued_again("esr-seed1")
-    laboratory.wait_for(jobs["l1-seed2"], "CANCELLED")
-    assert stopped_by(runs / "array/l1-seed2") == ("interrupted", "SIGTERM")
-    jobs["l1-seed2"] = f"{laboratory.submit(*options, 'loss=l1', 'seed=2', 'slurm.partition=graceful')}_0"
+    run("scancel", "--signal=USR1", jobs["l1"])
+    run("scontrol", "requeue", jobs["esr"])
+    run("scancel", jobs["logcosh"])
+    is_queued_again("l1")
+    assert stopped_by(runs / "array/l1") == ("interrupted", "SIGUSR1")
+    is_queued_again("esr")
+    laboratory.wait_for(jobs["logcosh"], "CANCELLED")
+    assert stopped_by(runs / "array/logcosh") == ("interrupted", "SIGTERM")
+    jobs["logcosh"] = f"{laboratory.submit(*graceful)}_0"
 
     # A job that is more urgent takes all of the cluster; in one of the partitions it leaves others time to end.
     laboratory.wait_within(2, *jobs)
@@ -145,7 +140,7 @@ def test_a_sweep_disturbed_in_every_way_ends_with_the_table_of_one_that_nothing_
     # A node goes away, and comes back when all has ended on the other.
     laboratory.wait_within(3, *jobs)
     nodes = {name: run("squeue", "-h", "-j", job, "-o", "%N").strip() for name, job in jobs.items()}
-    node = nodes["l1-seed1"]
+    node = nodes["l1"]
     lost = [name for name in jobs if nodes[name] == node]
     laboratory.cluster.lose_node(node)
     try:
@@ -162,7 +157,7 @@ def test_a_sweep_disturbed_in_every_way_ends_with_the_table_of_one_that_nothing_
     for name in jobs:
         assert same(runs / "alone" / name, runs / "array" / name)
     assert sorted(os.listdir(runs / "array")) == [*sorted(jobs), "slurm"]
-    assert laboratory.python("-m", "scripts.runs", "array").endswith("\n4 finished\n")
+    assert laboratory.python("-m", "scripts.runs", "array").endswith("\n3 finished\n")
     for evaluation in [laboratory.evaluate(study) for study in ("alone", "array")]:
         laboratory.end(evaluation)
     tables = [(runs / study / "results" / "table1.csv").read_text() for study in ("alone", "array")]
@@ -171,7 +166,7 @@ def test_a_sweep_disturbed_in_every_way_ends_with_the_table_of_one_that_nothing_
 
 
 def test_two_nodes_train_one_run(laboratory: Laboratory) -> None:
-    folder = laboratory.folder / "runs" / "nodes" / "l1-seed42"
+    folder = laboratory.folder / "runs" / "nodes" / "l1"
     several = ("slurm.nodes=2", "slurm.ntasks-per-node=1", "+trainer.strategy=ddp", "data.batch_size=2")
     other = laboratory.submit(*several, "study=undisturbed")
     job = laboratory.submit(*several, "study=nodes", *laboratory.gated)
