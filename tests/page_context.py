@@ -86,7 +86,7 @@ def context() -> dict[str, Any]:
     ]
     keys = ("column", "winner", "own_wins", "significant", "sentence")
     figure = {"svg": Markup(CHART), "caption": HOSTILE}
-    sheet = {"html": Markup(TABLE), "caption": HOSTILE}
+    sheet = {"html": Markup(TABLE), "caption": HOSTILE, "terms": [("zipper", HOSTILE)]}
     charts = [("learning", "Learning curves"), ("settings", "By setting"), ("device", "As a device")]
     return {
         "made_of": "0",

@@ -41,6 +41,7 @@ def test_page_shows_its_sections_and_asks_the_network_for_nothing(visit: Open) -
     ]
     assert "In 2 of 3 columns training on the metric itself minimises it." in page.inner_text("#findings")
     assert page.locator("nav a").count() == len(headings)
+    assert page.locator("#device .terms").inner_text().split("\n") == ["zipper", page_context.HOSTILE]
 
 
 def test_no_passage_is_parsed_before_the_player_is_near(visit: Open) -> None:

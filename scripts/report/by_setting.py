@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas
 from matplotlib.axes import Axes
@@ -14,6 +15,8 @@ from scripts.report.colours import INPUT, Look
 from scripts.results import setting_tables
 from scripts.results.scores import UNPROCESSED, Evaluation
 from scripts.results.setting_scores import by_setting
+
+LABEL = 0.12  # of a panel that a number below it takes
 
 
 def section(
@@ -56,7 +59,7 @@ def _figure(name: str, metric: str, evaluation: Evaluation, rows: pandas.DataFra
         canvas.heading(axes, MODES[mode])
         axes.set_xlabel("peak reduction")
         known = sorted(rows["peak_reduction"][rows["switch"] == mode].unique())
-        axes.set_xticks(known, [f"{knob:g}" for knob in known])
+        axes.set_xticks(known, apart(known))
         axes.margins(x=0.15)
     higher, unit = evaluation.higher_is_better(metric), evaluation.unit(metric)
     heading = f"{metric} ({unit})" if unit else metric
@@ -67,6 +70,21 @@ def _figure(name: str, metric: str, evaluation: Evaluation, rows: pandas.DataFra
         canvas.svg(f"{metric} against peak reduction"),
         f"{heading} against peak reduction; {'larger' if higher else 'smaller'} is better.",
     )
+
+
+def apart(knobs: Sequence[float]) -> list[str]:
+    """Labels of rising positions, without those that would touch the one before or the last.
+
+    >>> apart([0, 45, 50, 60, 65, 95, 100]), apart([40, 45, 50])
+    (['0', '45', '', '60', '', '', '100'], ['40', '45', '50'])
+    """
+    labels: list[str] = []
+    room, least = LABEL * (knobs[-1] - knobs[0]), -math.inf
+    for knob in knobs:
+        is_free = knob >= least and (knob == knobs[-1] or knobs[-1] - knob >= room)
+        labels.append(f"{knob:g}" if is_free else "")
+        least = knob + room if is_free else least
+    return labels
 
 
 def _line(axes: Axes, rows: pandas.DataFrame, look: Look, ink: str) -> None:
