@@ -13,7 +13,7 @@ from auraloss.time import ESRLoss
 from data import embedded, signaltrain
 from data.segments import Blocks
 from models import run_files
-from models.net import Net
+from models.net import Net, render
 from models.run import Run
 from scripts import trained
 from tests import made_scores, scored_runs
@@ -37,10 +37,9 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[signaltrain.Rec
 
 def scores(net: Net, recording: signaltrain.Recording) -> tuple[float, float]:
     """ESR and MR of a recording, in blocks as evaluate.py has them."""
-    blocks, sums, samples = Blocks([recording], 262_144, net.context, 65_536), torch.zeros(2), 0
+    blocks, sums, samples = Blocks([recording], 262_144, net.scored_context, 65_536), torch.zeros(2), 0
     for block in blocks:  # type: ignore[attr-defined]
-        with torch.inference_mode():
-            output, target = net(block.input[None], block.controls[None]), net.align(block.target[None])
+        output, target = render(net, block)
         count = output.shape[-1]
         sums += count * torch.tensor(
             [float(metric(output, target)) for metric in (ESRLoss(), MultiResolutionSTFTLoss())]
@@ -50,8 +49,8 @@ def scores(net: Net, recording: signaltrain.Recording) -> tuple[float, float]:
     return esr, mr
 
 
-def test_the_six_of_the_quick_study_and_the_live_one_are_there() -> None:
-    assert {folder.name for folder in MODELS} == {"l1", "esr", "logcosh", "stft", "mr", "rr", "live-mr"}
+def test_the_six_of_the_quick_study_and_two_other_networks_are_there() -> None:
+    assert {folder.name for folder in MODELS} == {"l1", "esr", "logcosh", "stft", "mr", "rr", "live-mr", "s4d-mr"}
     assert sum(file.stat().st_size for folder in MODELS for file in folder.rglob("*")) < 2e6
 
 
