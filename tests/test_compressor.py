@@ -86,8 +86,9 @@ def test_gradients_are_those_of_small_differences() -> None:
 def test_a_new_one_compresses_gently_and_its_parameters_can_be_read() -> None:
     net = Compressor(warm_up=0)
     of = net.ballistics(torch.rand(2, 2))
-    assert of.threshold.tolist() == [-20, -20]
-    assert of.makeup.tolist() == [0, 0]
+    first = {"threshold": -20, "knee": 6, "slope": 2, "feedback": 0.5, "urgency": 0.2, "share": 0.3, "makeup": 0}
+    for name, value in first.items():
+        assert getattr(of, name).tolist() == pytest.approx([value, value]), name
     torch.testing.assert_close(of.release, torch.full((2,), 1 - math.exp(-16 / 44_100 / 0.05)))
     loud, quiet = torch.full((2, 1, 44_100), 0.5), torch.full((2, 1, 44_100), 1e-3)
     assert -20 < net.gain_db(loud, torch.rand(2, 2))[..., -1].max() < -3
