@@ -31,7 +31,7 @@ def test_the_picture_shows_both_tables_with_their_marks(tmp_path: Path, monkeypa
         for column in table.COLUMNS:
             mark = "≈" if cells[column].tied else ""
             tied += cells[column].tied
-            assert (f">{mark}{table.figure(column, cells[column].mean)}<" in text) == (name != "unprocessed")
+            assert (f">{mark}{table.rounded(column, cells[column].mean)}<" in text) == (name != "unprocessed")
     assert tied > 0
     assert ">4.87e-03<" in text
     assert "cannot be told apart" in text
