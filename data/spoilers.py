@@ -32,6 +32,7 @@ class _Look(NamedTuple):
     rms: float
     clips: int  # places where the peak is held
     first_clip: int  # sample of the first
+    clip_level: float  # that is held there
     digest: str  # of the samples
     loudest: int  # start of the block with most energy
 
@@ -53,8 +54,8 @@ def _of_pair(recording: Recording, sound: _Look, processed: _Look, lag: int) -> 
     for path, look in ((recording.input, sound), (recording.target, processed)):
         if look.clips >= _CLIPS:
             lines.append(
-                f"{path} is clipped in {look.clips} places at {max(-look.lowest, look.highest):.4g}, the first is "
-                f"sample {look.first_clip} ({look.first_clip / recording.sample_rate:.3f} s). Record it at less level."
+                f"{path} is clipped in {look.clips} places, first at {look.clip_level:.4g} from sample "
+                f"{look.first_clip} on ({look.first_clip / recording.sample_rate:.3f} s). Record it at less level."
             )
     target = recording.target
     peak = max(-processed.lowest, processed.highest)
@@ -115,10 +116,11 @@ def _look(path: Path) -> _Look:
                 if places:
                     flat.append((level, places, start + first))
     rms = math.sqrt(energy / max(frames * audio.info(path).channels, 1))
-    clipped = [(n, first) for level, n, first in flat if level in (lowest, highest) and abs(level) >= _LOUD]
+    clipped = [(f, level, n) for level, n, f in flat if level in (lowest, highest) and abs(level) >= _LOUD]
     constant = lowest == highest
-    places = 0 if constant else sum(n for n, _ in clipped)
-    return _Look(lowest, highest, rms, places, min((f for _, f in clipped), default=0), digest.hexdigest(), loudest)
+    places = 0 if constant else sum(n for _, _, n in clipped)
+    first, level, _ = min(clipped, default=(0, 0.0, 0))
+    return _Look(lowest, highest, rms, places, first, level, digest.hexdigest(), loudest)
 
 
 def _flat(channel: np.ndarray, level: float) -> tuple[int, int]:

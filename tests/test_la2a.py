@@ -149,6 +149,13 @@ def test_same_device_at_any_sample_rate():
     assert np.sqrt(np.mean((down - outputs[48000][4800:20000]) ** 2)) < 0.01 * np.std(down)
 
 
+def test_it_runs_at_8_khz_and_above():
+    x = np.zeros(800)
+    assert la2a(x, 50, sample_rate=8000, seed=None).shape == x.shape
+    with pytest.raises(ValueError, match="at least 8000, got 7999"):
+        la2a(x, 50, sample_rate=7999)
+
+
 def test_input_and_output_are_aligned():
     x = np.random.default_rng(0).normal(size=RATE) * 0.2
     y = la2a(x, 80, seed=None)

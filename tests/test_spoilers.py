@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +70,16 @@ def test_an_offset_is_named_in_samples(root: Path, lag: int, sign: int, capsys: 
         (programme(2), 0 * programme(2), "target_2_Dev__0__20.wav is silent"),
         (programme(2), 0 * programme(2) + 0.25, "target_2_Dev__0__20.wav is constant at 0.25"),
         (programme(2), 1e-5 * programme(9), "target_2_Dev__0__20.wav is as good as silent: -1"),
-        (np.clip(programme(2), -0.3, 0.3), programme(2) / 2, "input_2_.wav is clipped in"),
-        (programme(2), np.clip(programme(2), -0.3, 1), "target_2_Dev__0__20.wav is clipped in"),
+        (
+            np.clip(programme(2), -0.3, 0.3),
+            programme(2) / 2,
+            r"input_2_.wav is clipped in \d+ places, first at -?0\.3 from",
+        ),
+        (
+            programme(2),
+            np.clip(programme(2), -0.3, 1),
+            r"target_2_Dev__0__20.wav is clipped in \d+ places, first at -0\.3 from",
+        ),
         (programme(4), programme(4) / 2, "input_2_.wav and"),
     ],
     ids=["beyond", "silent", "constant", "noise", "clipped input", "clipped target", "in two splits"],
@@ -80,7 +89,7 @@ def test_each_is_named(
 ) -> None:
     write(root, 2, x, y)
     text = told(root, capsys)
-    assert message in text
+    assert re.search(message, text)
     assert text.count("  - ") == 1
 
 
