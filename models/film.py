@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+# Width of the layers through which the controls pass, as in the paper's released model.
+CONDITIONING = (32, 64, 128)
+
 
 def conditioning(controls: int, widths: tuple[int, ...], bends: type[nn.Module]) -> nn.Sequential:
     """A small network through which the controls pass: a linear layer of each width, each followed by a bend."""

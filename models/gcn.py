@@ -18,10 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from models.dilated import dilated_conv1d
-from models.film import conditioning
+from models.film import CONDITIONING, conditioning
 from models.net import Net, State, Steps, way
-
-CONDITIONING = (32, 64, 128)  # units between controls and modulation
 
 Film = tuple[Tensor, Tensor]
 """Scale and shift, ``(B, channels, 1)`` or of each sample."""

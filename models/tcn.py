@@ -33,14 +33,12 @@ from torch.nn import functional as F
 from models import compiled, gpu
 from models.compiled_steps import CompiledSteps
 from models.conv import fast_on
-from models.film import FiLM, conditioning
+from models.film import CONDITIONING, FiLM, conditioning
 from models.fused import Layout
 from models.net import Net, State
 from models.tcn_block import TCNBlock
 from models.tcn_steps import TCNSteps
 
-# Width of the layers through which the controls pass, as in the released model.
-CONDITIONING = (32, 64, 128)
 NORMS = ("batch", "frozen")
 
 Run = Callable[[TCNBlock, Tensor, Tensor, Tensor, Layout, bool], tuple[Tensor, Tensor]]
@@ -213,43 +211,41 @@ class TCN(Net):
 
     def _fused(self, x: Tensor, condition: Tensor) -> Tensor:
         """The same, faster on a CPU; see `models.fused`, and `models.compiled` for few channels."""
-        length, blocks = x.shape[-1], list(self.blocks)
+        lengths = self._lengths(x.shape[-1])
         if compiled.suits(x, self.mix.in_channels):
-            rows = [left + compiled.SLACK for left in self._lengths(length)]
-            x = F.pad(x, (0, rows[0] - length))
-            return self._added_up(TCNBlock.compiled, x, condition, length, rows)
-        needed = [block.rows_needed(left) for block, left in zip(blocks, self._lengths(length), strict=False)]  # type: ignore[operator]
-        rows = [*needed, length - self.span]
-        x = F.pad(x, (0, rows[0] - length)).transpose(1, 2).contiguous()
-        return self._added_up(TCNBlock.fused, x, condition, length, rows).transpose(1, 2)
+            rows = [length + compiled.SLACK for length in lengths]
+            x = F.pad(x, (0, rows[0] - lengths[0]))
+            return self._added_up(TCNBlock.compiled, x, condition, lengths, rows)
+        blocks: Any = self.blocks
+        rows = [block.rows_needed(length) for block, length in zip(blocks, lengths, strict=False)] + lengths[-1:]
+        x = F.pad(x, (0, rows[0] - lengths[0])).transpose(1, 2).contiguous()
+        return self._added_up(TCNBlock.fused, x, condition, lengths, rows).transpose(1, 2)
 
     def _on_gpu(self, x: Tensor, condition: Tensor) -> Tensor:
         """The same, faster on a GPU; see `models.gpu`."""
-        length = x.shape[-1]
-        total = self._added_up(TCNBlock.on_gpu, gpu.rows(x), condition, length, self._lengths(length))
-        return total.transpose(1, 2)
+        lengths = self._lengths(x.shape[-1])
+        return self._added_up(TCNBlock.on_gpu, gpu.rows(x), condition, lengths, lengths).transpose(1, 2)
 
     def _lengths(self, length: int) -> list[int]:
         """Samples before the first block, and after each."""
         return list(itertools.accumulate((block.span for block in self.blocks), operator.sub, initial=length))
 
-    def _added_up(self, run: Run, x: Tensor, condition: Tensor, length: int, rows: list[int]) -> Tensor:
+    def _added_up(self, run: Run, x: Tensor, condition: Tensor, lengths: list[int], rows: list[int]) -> Tensor:
         """What all blocks add to the mix.
 
         Args:
             run: runs a block.
-            length: samples of the input.
-            rows: of the input with what pads it, and of each block's output.
+            lengths: samples of the input, and of each block's output.
+            rows: the same with what pads them.
         """
-        samples, before = length - self.span, self.span - self.lookahead
+        samples, before = lengths[-1], self.span - self.lookahead
         total: Any = 0
         block: Any
-        of_each = zip(self.blocks, self.mixes(), self._lengths(length)[1:], rows[1:], strict=True)
-        for block, mix, left, of_output in of_each:
+        for block, mix, length, padded in zip(self.blocks, self.mixes(), lengths[1:], rows[1:], strict=True):
             start = block.span - block.lookahead
             before -= start
             skip = slice(before, before + samples)
-            layout = Layout(block.dilation, block.span, start, left, of_output, skip)
+            layout = Layout(block.dilation, block.span, start, length, padded, skip)
             x, share = run(block, x, condition, mix[..., 0].T, layout, self.recompute)
             total = total + share
         return total

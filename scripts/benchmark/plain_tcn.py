@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from models.film import conditioning
-from models.tcn import CONDITIONING, TCN
+from models.film import CONDITIONING, conditioning
+from models.tcn import TCN
 
 
 class PlainFiLM(nn.Module):
