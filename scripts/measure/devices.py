@@ -22,6 +22,20 @@ Moved = Callable[[Array, Array], Array]  # takes the knob at each sample as well
 Setting = tuple[int, float]  # switch (0 or 1), peak reduction (0 … 100)
 
 
+def turning(corners: Sequence[float] | Array, positions: Sequence[float], samples: int, block: int) -> Array:
+    """A knob at each sample that goes in lines from position to position, set anew every block, as a host does it.
+
+    Args:
+        corners: samples at which it is at the positions.
+        samples: how many.
+        block: samples for which it stays the same.
+
+    >>> turning([0, 4], [0, 100], 6, 2).tolist()
+    [0.0, 0.0, 50.0, 50.0, 100.0, 100.0]
+    """
+    return np.repeat(np.interp(np.arange(0, samples, block), corners, positions), block)[:samples]
+
+
 def is_embedded(root: Path) -> bool:
     """Whether a data set is the embedded one, whose device is at hand."""
     return (root / SETTINGS_FILE).is_file()

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from auraloss.freq import MultiResolutionSTFTLoss
-from auraloss.time import SILENCE_DB, ESRLoss
-from scripts.measure.devices import Array, Moved, run
+from auraloss.time import ESRLoss
+from scripts.measure.devices import Array, Moved, run, turning
 
 KNOB = (0.0, 100.0)  # peak reduction at both ends
 BLOCK = 512  # samples for which the knob stays the same: the buffer of a host
-METRICS = {"ESR": ESRLoss(floor_db=SILENCE_DB), "MR": MultiResolutionSTFTLoss()}  # of the convention `standard`
+METRICS = {"ESR": ESRLoss(), "MR": MultiResolutionSTFTLoss()}  # of the convention `standard`
 
 
 def moving(samples: int) -> Array:
@@ -25,8 +25,7 @@ def moving(samples: int) -> Array:
     >>> moving(2048).reshape(4, -1)[:, 0].tolist()
     [0.0, 50.0, 100.0, 50.0]
     """
-    blocks = np.arange(-(-samples // BLOCK)) * BLOCK / samples
-    return np.repeat(np.interp(blocks, [0, 0.5, 1], [KNOB[0], KNOB[1], KNOB[0]]), BLOCK)[:samples]
+    return turning([0, samples / 2, samples], [KNOB[0], KNOB[1], KNOB[0]], samples, BLOCK)
 
 
 def turned(device: Moved, x: Array) -> Array:

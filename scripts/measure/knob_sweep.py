@@ -16,7 +16,7 @@ import numpy as np
 from scipy.signal.windows import blackmanharris
 
 from data.la2a import control_hop
-from scripts.measure.devices import Array, Moved, run
+from scripts.measure.devices import Array, Moved, run, turning
 from scripts.measure.steady import FREQUENCY, level_steps
 from scripts.measure.tone_step import gain_of_tone
 
@@ -86,8 +86,7 @@ def sweep_of(
         raise ValueError(f"the knob goes from a lower to a higher peak reduction, 0 … 100, got {low} and {high}")
     corners = np.cumsum([0.0, HOLD, seconds, HOLD, seconds, TAIL])
     samples = round(corners[-1] * sample_rate)
-    blocks = np.arange(-(-samples // block)) * block / sample_rate
-    positions = np.repeat(np.interp(blocks, corners, [low, low, high, high, low, low]), block)[:samples]
+    positions = turning(corners * sample_rate, [low, low, high, high, low, low], samples, block)
     hop = control_hop(sample_rate)
     period = hop * max(1, round(sample_rate / frequency / hop))
     x = level_steps([level_db], [samples], sample_rate) * np.sin(2 * np.pi / period * np.arange(samples))

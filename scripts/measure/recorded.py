@@ -3,7 +3,7 @@
 All from an input and the output that belongs to it, mono and aligned. Levels are in dBFS, see `data.levels`.
 
 Gain reduction is the level of the input minus that of the output, in dB, wherever the input is above −60 dBFS; make-up
-gain counts as negative. Two curves of it differ by the mean of their distance (`distance`), as the metric GR has it.
+gain counts as negative. Two curves of it differ by the mean of their distance (`mean_error`), as the metric GR has it.
 """
 
 from __future__ import annotations
@@ -51,15 +51,14 @@ def gain_reduction_trace(
     return times, np.where(before >= floor_db, before - after, np.nan)
 
 
-def distance(one: Array, other: Array) -> float:
+def mean_error(difference: Array) -> float:
     """Mean absolute difference of two curves in dB, where both are known; NaN if they nowhere are.
 
-    >>> distance(np.array([1.0, 2.0, np.nan]), np.array([0.0, 4.0, 0.0]))
+    >>> mean_error(np.array([1.0, -2.0, np.nan]))
     1.5
     """
-    error = np.abs(one - other)
-    known = error[np.isfinite(error)]
-    return float(known.mean()) if len(known) else math.nan
+    known = difference[np.isfinite(difference)]
+    return float(np.abs(known).mean()) if len(known) else math.nan
 
 
 @dataclass(frozen=True)

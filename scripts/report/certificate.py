@@ -21,7 +21,9 @@ from markupsafe import Markup
 from data.la2a import NOISE_DB
 from scripts.measure import knob_music, knob_steps
 from scripts.measure.knob_sweep import BLOCK, KNOB, LEVEL_DB
+from scripts.report.cells import cell, row
 from scripts.report.charts import Section, Sheet
+from scripts.report.device_table import DEVICE
 from scripts.report.knob import SECONDS, Knob, Knobs
 from scripts.results.scores import UNPROCESSED, Evaluation
 from scripts.results.setting_scores import by_kind
@@ -29,7 +31,6 @@ from scripts.results.setting_tables import SHOWN
 from scripts.results.table import rounded
 
 FILE = "knob.csv"
-DEVICE = "device"
 MOVING = "moving"
 MONOTONE_DB = 0.1  # of rise that counts as none
 AUDIBLE_DB = 0.5  # of rise that may be heard: about the least difference of level
@@ -103,7 +104,7 @@ def section(known: Certificate) -> Section:
         cells = _error_cells(known.errors.get(label, {}), known.columns)
         if known.measured:
             cells = [_verdict_cell(label, knob), *cells, *_knob_cells(knob)]
-        rows.append(_row(label, cells))
+        rows.append(row(label, cells))
     html = Markup('<table class="scores certificate">\n<thead>{}</thead>\n<tbody>{}</tbody>\n</table>').format(
         _head(known), Markup("\n").join(rows)
     )
@@ -167,35 +168,27 @@ def _head(known: Certificate) -> Markup:
 
 def _error_cells(errors: Mapping[Column, float], columns: Iterable[Column]) -> list[Markup]:
     return [
-        _cell(value, rounded(column[0], value)) if (value := errors.get(column)) is not None else _cell(math.nan, "–")
+        cell(value, rounded(column[0], value)) if (value := errors.get(column)) is not None else cell(math.nan, "–")
         for column in columns
     ]
 
 
 def _knob_cells(knob: Knob | None) -> list[Markup]:
     if knob is None:
-        return [_cell(math.nan, "–")] * 3
+        return [cell(math.nan, "–")] * 3
     sweep, rise = knob.sweep, knob.rise
     text = Markup("{:.2f}").format(rise.gain_db)
     if rise.gain_db > MONOTONE_DB:
         settings, _, level = rise.where.partition(", ")
         text += Markup(' <span class="interval">{},<br>{}</span>').format(settings, level)
     zipper = f"{sweep.zipper_db:.0f}".replace("-", "−")
-    return [_cell(sweep.zipper_db, zipper), _cell(sweep.step_db, f"{sweep.step_db:.2f}"), _cell(rise.gain_db, text)]
+    return [cell(sweep.zipper_db, zipper), cell(sweep.step_db, f"{sweep.step_db:.2f}"), cell(rise.gain_db, text)]
 
 
 def _verdict_cell(label: str, knob: Knob | None) -> Markup:
     said = verdict(knob) if knob and label != DEVICE else []
     marks = [Markup('<span class="mark {}">{}</span>').format("yes" if good else "no", text) for text, good in said]
     return Markup('<td class="text">{}</td>').format(Markup(" ").join(marks) or "–")
-
-
-def _cell(value: float, text: str) -> Markup:
-    return Markup('<td data-value="{}">{}</td>').format(f"{value:.6g}" if math.isfinite(value) else "", text)
-
-
-def _row(label: str, cells: Iterable[Markup]) -> Markup:
-    return Markup('<tr><th scope="row">{}</th>{}</tr>').format(label, Markup("").join(cells))
 
 
 def _terms(known: Certificate) -> Iterator[tuple[str, str]]:

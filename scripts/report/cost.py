@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from markupsafe import Markup
 from matplotlib.lines import Line2D
 
 from models.net import Net
 from scripts.measure.cost import BLOCKS, Cost, cost
+from scripts.report.cells import row
 from scripts.report.charts import WIDE, Canvas, Chart, Section, Sheet, plain, scale
 from scripts.report.colours import Look
 from scripts.results.scores import Evaluation
@@ -84,12 +85,7 @@ def _table(errors: Mapping[str, Mapping[str, float]], costs: Mapping[str, Cost])
         cells = [f"{of_net.parameters:,}", f"{of_net.multiplications:,.0f}", f"{of_net.latency:.0f} ms"]
         cells += [f"{speed:.3g}" for speed in of_net.speeds]
         cells += [f"{of_runs[label]:.3g}" if label in of_runs else "–" for of_runs in errors.values()]
-        rows.append(_row(label, cells))
+        rows.append(row(label, (Markup("<td>{}</td>").format(text) for text in cells)))
     return Markup('<table class="scores">\n<thead><tr>{}</tr></thead>\n<tbody>{}</tbody>\n</table>').format(
         head, Markup("\n").join(rows)
     )
-
-
-def _row(label: str, cells: Sequence[str]) -> Markup:
-    values = Markup("").join(Markup("<td>{}</td>").format(text) for text in cells)
-    return Markup('<tr><th scope="row">{}</th>{}</tr>').format(label, values)

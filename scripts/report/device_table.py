@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from markupsafe import Markup
 from models.net import Net
 from scripts.measure.devices import network_at, parsed
 from scripts.measure.figures import Figures, figures, la2a_behaviour, medians, table, times
+from scripts.report.cells import cell, row
 from scripts.report.charts import Sheet
 from scripts.report.side_by_side import each
 
@@ -61,14 +61,15 @@ def sheet(compared: Compared) -> Sheet | None:
     heads = Markup("").join(
         Markup('<th scope="col"><span title="{}">{}</span></th>').format(title, name) for name, title in COLUMNS.items()
     )
-    rows = [_row(DEVICE, [(compared.settings, str(compared.settings)), *[(0.0, "0")] * 2, *[(1.0, "×1")] * 2])]
+    device = [cell(compared.settings, str(compared.settings)), *[cell(0.0, "0")] * 2, *[cell(1.0, "×1")] * 2]
+    rows = [row(DEVICE, device)]
     for label, found in compared.figures.items():
         middle, worst = medians(found), max(setting.curve_error_db for setting in found)
-        cells: list[tuple[float, str]] = [(len(found), str(len(found)))]
-        cells += [(error, f"{error:.2f}") for error in (middle.curve_error_db, worst)]
-        for ratio, (both, device) in ((middle.attack_ratio, middle.attacks), (middle.release_ratio, middle.releases)):
-            cells.append((ratio, times(ratio) + (f" ({both} of {device})" if both < device else "")))
-        rows.append(_row(label, cells))
+        cells = [cell(len(found), str(len(found)))]
+        cells += [cell(error, f"{error:.2f}") for error in (middle.curve_error_db, worst)]
+        for ratio, (both, every) in ((middle.attack_ratio, middle.attacks), (middle.release_ratio, middle.releases)):
+            cells.append(cell(ratio, times(ratio) + (f" ({both} of {every})" if both < every else "")))
+        rows.append(row(label, cells))
     html = Markup(
         '<table class="scores sortable">\n<thead><tr><th scope="col">as devices</th>{}</tr></thead>\n'
         "<tbody>{}</tbody>\n</table>"
@@ -82,11 +83,3 @@ def sheet(compared: Compared) -> Sheet | None:
         names = ", ".join(compared.limited)
         caption += f" Measured at the settings of the charts alone, as they are large: {names}."
     return Sheet(html, caption)
-
-
-def _row(label: str, cells: Sequence[tuple[float, str]]) -> Markup:
-    values = Markup("").join(
-        Markup('<td data-value="{}">{}</td>').format("" if math.isnan(value) else f"{value:.6g}", text)
-        for value, text in cells
-    )
-    return Markup('<tr><th scope="row">{}</th>{}</tr>').format(label, values)

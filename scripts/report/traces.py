@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.lines import Line2D
 
-from scripts.measure.recorded import distance, gain_reduction_trace
+from scripts.measure.recorded import gain_reduction_trace, mean_error
 from scripts.report.charts import BEYOND_DB, TEXT, WIDE, Canvas, Chart, Section, bounds, thinned
 from scripts.report.colours import TARGET, Look
 from scripts.report.passages import Passage, title
@@ -97,8 +97,8 @@ def _figure(name: str, passage: Passage, looks: Mapping[str, Look]) -> Chart:
 def _errors(errors: Mapping[str, np.ndarray], inner_errors: Mapping[str, np.ndarray]) -> str:
     """The mean error of each model, and of its inner gain."""
     return "; ".join(
-        f"{model} {distance(error, 0 * error):.2f} dB"
-        + (f" (inner gain {distance(inner_errors[model], 0 * error):.2f} dB)" if model in inner_errors else "")
+        f"{model} {mean_error(error):.2f} dB"
+        + (f" (inner gain {mean_error(inner_errors[model]):.2f} dB)" if model in inner_errors else "")
         for model, error in errors.items()
     )
 

@@ -18,7 +18,7 @@ from data.signaltrain import Recording
 from models.net import Net
 from scripts.measure.devices import Array, Setting, network_at, parsed
 from scripts.measure.figures import Behaviour, figures
-from scripts.measure.recorded import distance, gain_reduction_trace
+from scripts.measure.recorded import gain_reduction_trace, mean_error
 
 ERRORS = {
     "gain": "gain over time (dB)",
@@ -51,11 +51,10 @@ class Heard:
         times, reduction = gain_reduction_trace(self.input, output, self.sample_rate)
         at = times * self.sample_rate
         reached = (np.arange(len(self.reduction)) + 1) * control_hop(self.sample_rate)  # the gain glides in a step
-        own = np.interp(at, reached, self.reduction)
+        error = reduction - np.interp(at, reached, self.reduction)
         found = {}
         for number, (start, length) in self.segments.items():
-            within = (at >= start) & (at < start + length)
-            found[number] = distance(reduction[within], own[within])
+            found[number] = mean_error(error[(at >= start) & (at < start + length)])
         return found
 
 
