@@ -13,17 +13,16 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any, NoReturn
 
 import pytest
 import torch
-import yaml
 from hydra._internal.hydra import Hydra
 
 from data import embedded
 from scripts.benchmark.published import published_package
-from tests import scored_runs
+from tests import composition, scored_runs
 
 ROOT = Path(__file__).parent.parent
 
@@ -105,14 +104,12 @@ def published() -> ModuleType:
 
 Entry = Callable[..., Result]
 
-FAST_YAML = SimpleNamespace(**vars(yaml) | {"SafeLoader": yaml.CSafeLoader})  # libyaml's
-
 
 def cheaper(patch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
-    """Half of a tiny training's time is Hydra's. It composes twice, at first to look for `hydra.mode`, which only an
-    experiment or the command sets; and OmegaConf reads YAML in Python, where libyaml gives the same.
+    """Half of a tiny training's time would be Hydra's, which composes twice, at first to look for `hydra.mode`; only an
+    experiment or the command sets it.
     """
-    patch.setattr("omegaconf._utils.yaml", FAST_YAML)
+    composition.remembered(patch)
     if not any(argument.startswith(("experiment=", "+experiment=", "hydra.mode=")) for argument in arguments):
         patch.setattr(Hydra, "get_mode", lambda *_, **__: None)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,8 @@ from models.build import build_net
 from models.net import Net
 from models.product import ProductTCN
 from models.system import System
-from tests.conftest import FAST_YAML, ROOT, Entry
+from tests import composition
+from tests.conftest import ROOT, Entry
 
 assert train.main  # the import above is used
 
@@ -44,20 +44,15 @@ def names(group: str) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _forget_hydra(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("omegaconf._utils.yaml", FAST_YAML)
+    composition.remembered(monkeypatch)
     yield
     HydraConfig.instance().cfg = None
 
 
-@cache  # it takes a tenth of a second
-def _composed(config: str, overrides: tuple[str, ...]) -> DictConfig:
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return compose(config, list(overrides), return_hydra_config=True)
-
-
 def composed(*overrides: str, config: str = "train") -> DictConfig:
     """As the entry point sees it: names of runs and choices are resolved from Hydra's own section."""
-    cfg = _composed(config, overrides)
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        cfg = compose(config, list(overrides), return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)
     return cfg
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -14,6 +16,7 @@ from data import audio, embedded, signaltrain
 from data.embedded import FORMAT
 from data.la2a import la2a
 from scripts import make_dataset
+from tests.forked import ended, forked
 
 TINY = {"minutes": 0.1}
 
@@ -138,15 +141,19 @@ def test_set_appears_by_a_single_rename_of_all_of_it(tmp_path, monkeypatch, tiny
     assert seen == [(True, False, digests(tiny))]
 
 
-def test_killed_writing_is_made_again(tmp_path, tiny):
+def test_killed_writing_is_made_again(tmp_path, monkeypatch, tiny):
     """A process that is killed cannot tidy up; what it wrote is neither used nor kept."""
-    code = (
-        "import os; from data import embedded; write = embedded._write_recording\n"
-        "def die(root, planned, *rest): os._exit(9) if planned.id == 3 else write(root, planned, *rest)\n"
-        f"embedded._write_recording = die; embedded.recordings({str(tmp_path / 'set')!r}, minutes=0.1)"
-    )
-    root = Path(__file__).parents[1]
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True).returncode == 9
+    write = embedded._write_recording
+
+    def die(root, planned, *rest):
+        if planned.id == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(root, planned, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embedded, "_write_recording", die)
+        copy = forked(lambda: embedded.recordings(tmp_path / "set", **TINY))
+    assert ended(copy) == -signal.SIGKILL
     assert [p.name.split("-")[0] for p in tmp_path.iterdir()] == ["set.partial"]
     embedded.recordings(tmp_path / "set", **TINY)
     assert [p.name for p in tmp_path.iterdir()] == ["set"]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Entry
-from tests.forked import forked, killed
+from tests.forked import ended, forked, killed
 
 SEED, ROUNDS = 2, 5
 
@@ -54,7 +54,7 @@ def test_an_evaluation_killed_in_each_of_its_files_is_taken_up_again(
     for name in (".best-", "scores.csv", "evaluation.json", "table1.md", "table1.html"):
         with killed_in(monkeypatch, name):
             copy = forked(lambda: evaluate(f"runs={study}"))
-        assert os.WTERMSIG(os.waitpid(copy, 0)[1]) == signal.SIGKILL
+        assert ended(copy) == -signal.SIGKILL
         assert not (study / "results" / name).exists()
     assert evaluate(f"runs={study}").code == 0
     assert results(study) == expected

@@ -20,7 +20,7 @@ from models import run_files
 from models.callbacks import TrainingBar
 from scripts.training.stops import requeue
 from tests.conftest import RANDOM, ROOT, TINY, Entry
-from tests.forked import forked, killed
+from tests.forked import ended, forked, killed
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
@@ -262,7 +262,7 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_old_one(
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", half)
         copy = forked(lambda: train("name=parts", "trainer.max_epochs=3"))
-    assert os.WTERMSIG(os.waitpid(copy, 0)[1]) == signal.SIGKILL
+    assert ended(copy) == -signal.SIGKILL
     assert any(name.name.startswith(f".{file}.ckpt.") for name in (runs / "parts/checkpoints").iterdir())
     assert train("name=parts", "trainer.max_epochs=3").code == 0
     assert same(runs / "whole", runs / "parts")

@@ -1,0 +1,63 @@
+"""Hydra's composition in a session of tests, which composes the same files hundreds of times: a part is made once."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Hashable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from hydra._internal import config_loader_impl, defaults_list
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+FAST_YAML = SimpleNamespace(**vars(yaml) | {"SafeLoader": yaml.CSafeLoader})  # libyaml's gives the same
+
+_parsed: dict[Hashable, Any] = {}
+_lists: dict[Hashable, Any] = {}
+_composed: dict[Hashable, bytes] = {}
+
+_parse = OverridesParser.parse_rule
+_list_of = defaults_list.create_defaults_list
+_compose = ConfigLoaderImpl._compose_config_from_defaults_list
+
+
+def remembered(patch: pytest.MonkeyPatch) -> None:
+    """Has Hydra keep what an option is parsed to, of which files chosen groups are made, and what these give together.
+
+    What the other options change is made anew each time. Files must not change meanwhile.
+    """
+    patch.setattr("omegaconf._utils.yaml", FAST_YAML)
+    patch.setattr(OverridesParser, "parse_rule", _parsed_once)
+    patch.setattr(config_loader_impl, "create_defaults_list", _listed_once)
+    patch.setattr(ConfigLoaderImpl, "_compose_config_from_defaults_list", _composed_once)
+
+
+def _parsed_once(self: OverridesParser, text: str, rule: str) -> Any:
+    if (text, rule) not in _parsed:
+        _parsed[text, rule] = _parse(self, text, rule)
+    return copy.copy(_parsed[text, rule])  # Hydra sets its loader
+
+
+def _listed_once(repo: Any, config_name: str, overrides_list: list[Any], **options: bool) -> Any:
+    found = defaults_list.Overrides(repo=repo, overrides_list=overrides_list)
+    choices = repr((found.override_choices, found.append_group_defaults, found.deletions))
+    key = (_sources(repo), config_name, choices, *options.items())
+    if key not in _lists:
+        _lists[key] = _list_of(repo, config_name, overrides_list, **options)
+    return replace(_lists[key], config_overrides=found.config_overrides)
+
+
+def _composed_once(self: ConfigLoaderImpl, defaults: list[Any], repo: Any) -> Any:
+    key = (_sources(repo), *map(repr, defaults))
+    if key not in _composed:
+        _composed[key] = pickle.dumps(_compose(self, defaults, repo))
+    return pickle.loads(_composed[key])
+
+
+def _sources(repo: Any) -> Hashable:
+    return tuple((source.scheme(), source.path) for source in repo.get_sources())
