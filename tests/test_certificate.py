@@ -20,6 +20,7 @@ from scripts.report import by_setting, certificate, colours, knob
 from scripts.report.certificate import Certificate
 from scripts.report.knob import Knob, Knobs
 from scripts.report.passages import Place
+from scripts.report.side_by_side import ALONE
 from scripts.results.scores import Evaluation
 from tests import made_scores
 from tests.made_scores import row
@@ -170,7 +171,7 @@ def test_networks_and_the_device_are_measured_and_broken_ones_left_out(tiny_root
     good, broken = (TCN(blocks=2, kernel_size=3, channels=1).eval() for _ in range(2))
     torch.nn.init.constant_(broken.mix.bias, float("nan"))  # type: ignore[arg-type]
     places = [Place(recording, 0, recording.frames) for recording in recordings(tiny_root, 44_100, 1)["test"][:2]]
-    found = knob.measure({"good": good, "broken": broken}, places, 44_100)
+    found = knob.measure({"good": good, "broken": broken}, places, 44_100, ALONE)()
     assert list(found.models) == ["good"]
     assert "not finite" in found.failed["broken"]
     assert found.passages == 2
@@ -179,4 +180,4 @@ def test_networks_and_the_device_are_measured_and_broken_ones_left_out(tiny_root
     assert all(math.isfinite(value) and value > 0 for value in turned.errors.values())
     assert turned.errors["ESR"] == pytest.approx(found.unprocessed["ESR"], rel=0.2)  # nor does anything but tanh
     assert found.device.sweep.zipper_db < -90
-    assert knob.measure({"good": good}, [], 44_100).models["good"].errors == {}
+    assert knob.measure({"good": good}, [], 44_100, ALONE)().models["good"].errors == {}

@@ -21,7 +21,7 @@ from models.run import Run
 from models.tcn import TCN
 from scripts.report import __main__, build, heard, trained
 from scripts.report.colours import looks
-from scripts.report.side_by_side import Drawing
+from scripts.report.side_by_side import ALONE
 from scripts.results import findings, scores
 from tests import made_scores
 from tests.conftest import ROOT
@@ -259,7 +259,7 @@ def test_a_network_that_fails_is_left_out_alone(
     worst = findings.Worst("runs/m", "mrstft", "MR", "5", "0__85", 0, 0, 65_536, "MR", 1.0, 2.0)
     info = {"root": str(tiny_root), "sample_rate": 44_100, "channels": 1, "trained_settings": ["0__85"]}
     monkeypatch.setattr(build.heard, "is_embedded", lambda root: embedded)
-    heard = build.heard.gather(info, nets, [(worst, nets["MR"])], looks([("ESR", "esr"), ("MR", "mrstft")]), Drawing(2))
+    heard = build.heard.gather(info, nets, [(worst, nets["MR"])], looks([("ESR", "esr"), ("MR", "mrstft")]), ALONE)
     labels = [signal["label"] for passage in heard.passages for signal in json.loads(passage["data"])["signals"]]
     assert "ESR" in labels
     assert "MR" not in labels

@@ -1,9 +1,11 @@
-"""Networks in threads and figures in another process: results in order, faults where they belong."""
+"""What is shared out among processes: results in order, faults where they belong."""
 
 from __future__ import annotations
 
 import os
-import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,17 +13,22 @@ import torch
 from models.net import Net, Unprocessed
 from scripts.report import side_by_side
 from scripts.report.charts import Canvas
-from scripts.report.side_by_side import Drawing, each
+from scripts.report.side_by_side import Workers, each
+
+
+class Broken(Unprocessed):
+    """A network that cannot be measured."""
+
+
+def where(net: Net) -> tuple[int, int]:
+    """The process that has the network, and its threads."""
+    if isinstance(net, Broken):
+        raise ValueError("it is broken")
+    return os.getpid(), torch.get_num_threads()
 
 
 def failing(*_: object) -> int:
     raise ValueError("no such figure")
-
-
-def ending() -> int:
-    if os.getpid() != int(os.environ["REPORT_PROCESS"]):
-        os._exit(1)
-    return 7
 
 
 def svg(name: str) -> str:
@@ -30,23 +37,41 @@ def svg(name: str) -> str:
     return str(canvas.svg("a line"))
 
 
-def test_each_network_has_its_result_in_order_and_its_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(side_by_side, "cores", lambda: 2)
-    nets: dict[str, Net] = {label: Unprocessed() for label in "abc"}
-    together = threading.Barrier(2, timeout=60)
+def taken(note: Path) -> tuple[int, int]:
+    """Says that it has begun."""
+    note.touch()
+    return os.getpid(), torch.get_num_threads()
 
-    def work(net: Net) -> int:
-        """The first two meet: they run at the same time."""
-        if net is nets["c"]:
-            raise ValueError("c is broken")
-        assert torch.get_num_threads() == 1
-        together.wait()
-        return list(nets.values()).index(net)
 
-    threads = torch.get_num_threads()
-    assert each(nets, work) == ({"a": 0, "b": 1}, {"c": "c is broken"})
-    assert torch.get_num_threads() == threads
-    assert each({}, work) == ({}, {})
+def ending(note: Path, home: int) -> int:
+    """Takes its process with it, unless that is `home`."""
+    note.touch()
+    if os.getpid() != home:
+        os._exit(1)
+    return 7
+
+
+def await_(note: Path) -> None:
+    stop = time.monotonic() + 120
+    while not note.exists():
+        assert time.monotonic() < stop, "no other process has begun"
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    """This process and another one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(side_by_side, "cores", lambda: 2)
+        with Workers(networks=6) as started:
+            yield started
+
+
+def test_each_network_has_its_result_and_its_fault() -> None:
+    here = os.getpid(), torch.get_num_threads()
+    nets: dict[str, Net] = {"a": Unprocessed(), "b": Broken(), "c": Unprocessed()}
+    assert each(nets, where) == ({"a": here, "c": here}, {"b": "it is broken"})
+    assert each({}, where) == ({}, {})
 
 
 def test_other_faults_are_raised() -> None:
@@ -57,20 +82,44 @@ def test_other_faults_are_raised() -> None:
         each({"a": Unprocessed()}, work)
 
 
-def test_what_another_process_draws_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(side_by_side, "cores", lambda: 2)
-    monkeypatch.setenv("REPORT_PROCESS", str(os.getpid()))
-    with Drawing(networks=6) as draw:
-        process, picture, fault, end = draw(os.getpid), draw(svg, "a"), draw(failing), draw(ending)
-        assert process() != os.getpid()
-        assert picture() == svg("a")
-        with pytest.raises(ValueError, match="no such figure"):
-            fault()
-        assert end() == 7  # that process is gone: it is drawn here
+def test_what_others_have_not_begun_is_done_here(workers: Workers) -> None:
+    nets: dict[str, Net] = {label: Unprocessed() for label in "abcdef"}
+    measured = workers.each({"broken": Broken(), **nets}, where)
+    picture, fault = workers.begin(svg, "a"), workers.begin(failing)
+    found, failed = measured()
+    assert list(found) == list(nets)
+    assert failed == {"broken": "it is broken"}
+    assert found["f"] == (os.getpid(), 1)  # the other process has hardly started
+    assert picture() == svg("a")
+    with pytest.raises(ValueError, match="no such figure"):
+        fault()
+
+
+def test_another_process_takes_what_was_begun_and_may_be_lost(workers: Workers, tmp_path: Path) -> None:
+    result = workers.begin(taken, tmp_path / "taken")
+    await_(tmp_path / "taken")
+    process, threads = result()
+    assert process != os.getpid()
+    assert threads == 1
+    lost = workers.begin(ending, tmp_path / "ending", os.getpid())
+    await_(tmp_path / "ending")
+    assert lost() == 7  # that process is gone: it is done here
+    assert workers.begin(svg, "b")() == svg("b")
 
 
 @pytest.mark.parametrize(("networks", "cores"), [(2, 8), (6, 1)])
 def test_few_networks_or_one_core_need_no_process(networks: int, cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(side_by_side, "cores", lambda: cores)
-    with Drawing(networks) as draw:
-        assert draw(os.getpid)() == os.getpid()
+    threads = torch.get_num_threads()
+    with Workers(networks) as workers:
+        assert workers.each({"net": Unprocessed()}, where)() == ({"net": (os.getpid(), threads)}, {})
+
+
+def test_threads_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(side_by_side, "cores", lambda: 2)
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: counts.append(count))
+    counts: list[int] = []
+    before = torch.get_num_threads()
+    with Workers(networks=6):
+        pass
+    assert counts == [1, before]

@@ -14,7 +14,7 @@ from models.net import Net
 from models.run import RunError
 from scripts.report import by_setting, certificate, cost, heard, learning, made_of, tracking, trained
 from scripts.report.colours import ANCHOR, INPUT, TARGET, looks
-from scripts.report.side_by_side import Drawing
+from scripts.report.side_by_side import Workers
 from scripts.results import findings, html, scores, table
 from scripts.results.legend import legend
 from scripts.results.scores import Evaluation
@@ -66,20 +66,20 @@ def context(folder: Path) -> dict[str, Any]:
     evaluation = scores.read(folder)
     runs = _runs(evaluation)
     look_of = looks(dict.fromkeys((item["model"], item["loss"]) for item in runs))
-    with Drawing(networks=len(look_of)) as draw:
+    with Workers(networks=len(look_of)) as workers:
         curves, without_curve = learning.read(runs, folder, evaluation.info["checkpoint"])
         drawn = [
-            draw(learning.section, curves, look_of),
-            draw(by_setting.section, evaluation, look_of, certificate.shown(evaluation)),
-            draw(tracking.section, folder),
+            workers.begin(learning.section, curves, look_of),
+            workers.begin(by_setting.section, evaluation, look_of, certificate.shown(evaluation)),
+            workers.begin(tracking.section, folder),
         ]
         networks, without_network = trained.load(runs, folder, evaluation.info["checkpoint"])
         nets = {network.label: network.net for network in networks}
-        accuracy = cost.section(evaluation, nets, look_of)  # measures speeds: before other threads run
+        accuracy = cost.section(evaluation, nets, look_of)
         worst, without_audio = _worst(evaluation, folder, networks)
         tables = table.tables(evaluation)
         found = _findings(tables)
-        audio = heard.gather(evaluation.info, nets, worst, look_of, draw)
+        audio = heard.gather(evaluation.info, nets, worst, look_of, workers)
         knob = certificate.gather(evaluation, audio.knobs)
         learned, settings, tracked = (wait() for wait in drawn)
     sections = [learned, accuracy, knob and certificate.section(knob), settings, tracked, *audio.sections]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from markupsafe import Markup
 
 from models.net import Net
-from scripts.measure.devices import network_at, parsed
-from scripts.measure.figures import Figures, figures, la2a_behaviour, medians, table, times
+from scripts.measure.devices import Setting, network_at, parsed
+from scripts.measure.figures import Behaviour, Figures, figures, la2a_behaviour, medians, table, times
 from scripts.report.cells import cell, row
 from scripts.report.charts import Sheet
-from scripts.report.side_by_side import each
+from scripts.report.side_by_side import Workers
 
 LARGE = 100_000  # parameters; a network with more is measured at the settings of the charts alone, as it takes long
 DEVICE = "device"
@@ -35,18 +36,33 @@ class Compared:
     failed: dict[str, str]  # why a model is missing
 
 
-def compare(nets: Mapping[str, Net], settings: Collection[str], drawn: Sequence[str], sample_rate: int) -> Compared:
-    """Measures each network at all settings (``"0__75"``), a large one at those that are drawn."""
+def compare(
+    nets: Mapping[str, Net], settings: Collection[str], drawn: Sequence[str], sample_rate: int, workers: Workers
+) -> Callable[[], Compared]:
+    """Begins to measure each network at all settings (``"0__75"``), a large one at those that are drawn; gives what
+    waits for it.
+    """
     every = {setting: parsed(setting) for setting in sorted(settings, key=parsed)}
     targets = la2a_behaviour(every.values(), sample_rate)
     of_charts = {every[setting]: targets[every[setting]] for setting in drawn}
+    measured = workers.each(nets, partial(_figures, targets=targets, of_charts=of_charts, sample_rate=sample_rate))
 
-    def large(net: Net) -> bool:
-        return sum(weight.numel() for weight in net.parameters()) > LARGE
+    def result() -> Compared:
+        found, failed = measured()
+        limited = [label for label in found if _large(nets[label]) and len(of_charts) < len(targets)]
+        return Compared(found, len(every), limited, failed)
 
-    found, failed = each(nets, lambda net: figures(network_at(net), of_charts if large(net) else targets, sample_rate))
-    limited = [label for label in found if large(nets[label]) and len(of_charts) < len(targets)]
-    return Compared(found, len(every), limited, failed)
+    return result
+
+
+def _figures(
+    net: Net, targets: Mapping[Setting, Behaviour], of_charts: Mapping[Setting, Behaviour], sample_rate: int
+) -> list[Figures]:
+    return figures(network_at(net), of_charts if _large(net) else targets, sample_rate)
+
+
+def _large(net: Net) -> bool:
+    return sum(weight.numel() for weight in net.parameters()) > LARGE
 
 
 def files(compared: Compared, trained: Iterable[str]) -> dict[str, str]:

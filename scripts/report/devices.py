@@ -7,8 +7,9 @@ for the same input.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -17,8 +18,8 @@ from models.net import Net
 from scripts.measure.devices import Setting, la2a_at, network_at, parsed
 from scripts.measure.driven import Measurement, measure
 from scripts.measure.recorded import LevelMap, Transfer, level_map, transfer
-from scripts.report.passages import choose, hear
-from scripts.report.side_by_side import each
+from scripts.report.passages import Place, choose, hear
+from scripts.report.side_by_side import Workers
 
 SETTINGS = 4  # at most; a network renders 12 s of test signals for each
 RECORDED_SECONDS = 12.0  # of a recording
@@ -59,12 +60,22 @@ def choose_settings(settings: Iterable[str], trained: Collection[str]) -> list[s
     return sorted(pool, key=parsed)
 
 
-def drive(nets: Mapping[str, Net], settings: Sequence[str], trained: Collection[str], sample_rate: int) -> Driven:
-    """Measures the LA-2A model and each network; one that fails is left out, and the reason is kept."""
+def drive(
+    nets: Mapping[str, Net], settings: Sequence[str], trained: Collection[str], sample_rate: int, workers: Workers
+) -> Callable[[], Driven]:
+    """Begins to measure each network, and gives what measures the LA-2A model and waits for them.
+
+    A network that fails is left out, and the reason is kept.
+    """
     places = [parsed(setting) for setting in settings]
-    models, failed = each(nets, lambda net: measure(network_at(net), places, sample_rate))
-    target = measure(la2a_at(sample_rate), places, sample_rate)
-    return Driven(target, models, [setting in trained for setting in settings], failed)
+    measured = workers.each(nets, partial(_driven, settings=places, sample_rate=sample_rate))
+
+    def result() -> Driven:
+        target = measure(la2a_at(sample_rate), places, sample_rate)
+        models, failed = measured()
+        return Driven(target, models, [setting in trained for setting in settings], failed)
+
+    return result
 
 
 def compare(
@@ -72,19 +83,30 @@ def compare(
     recordings: Sequence[Recording],
     settings: Sequence[str],
     trained: Collection[str],
-    device: torch.device | str = "cpu",
-) -> list[Recorded]:
-    """Levels and response where the gain of a recording moves most, for each setting."""
-    found = []
+    device: torch.device | str,
+    workers: Workers,
+) -> Callable[[], list[Recorded]]:
+    """Begins to take levels and response where the gain of a recording moves most, for each setting; gives what waits
+    for them.
+    """
+    begun = []
     for setting in settings:
         of_setting = [recording for recording in recordings if recording.setting == setting]
         for place in choose(of_setting, trained, 1, RECORDED_SECONDS):
-            passage = hear(place, nets, device)
-            rate = place.recording.sample_rate
-            both = {
-                label: (level_map(passage.input, y, rate), transfer(passage.input, y, rate))
-                for label, y in (("", passage.target), *passage.outputs.items())
-            }
-            target = both.pop("")
-            found.append(Recorded(parsed(setting), setting in trained, target, both, passage.failed))
-    return found
+            begun.append(workers.begin(_recorded, place, setting in trained, nets, device))
+    return lambda: [result() for result in reversed(begun)][::-1]
+
+
+def _driven(net: Net, settings: Sequence[Setting], sample_rate: int) -> Measurement:
+    return measure(network_at(net), settings, sample_rate)
+
+
+def _recorded(place: Place, trained: bool, nets: Mapping[str, Net], device: torch.device | str) -> Recorded:
+    passage = hear(place, nets, device)
+    rate = place.recording.sample_rate
+    both = {
+        label: (level_map(passage.input, y, rate), transfer(passage.input, y, rate))
+        for label, y in (("", passage.target), *passage.outputs.items())
+    }
+    target = both.pop("")
+    return Recorded(parsed(place.recording.setting), trained, target, both, passage.failed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from scripts.report.charts import Section
 from scripts.report.colours import Look
 from scripts.report.knob import Knobs
 from scripts.report.passages import Passage, Place
-from scripts.report.side_by_side import Drawing
+from scripts.report.side_by_side import ALONE, Workers
 from scripts.results.findings import Worst
 
 PASSAGES = 4
@@ -45,7 +45,7 @@ def gather(
     nets: Mapping[str, Net],
     worst: Sequence[tuple[Worst, Net]],
     looks: Mapping[str, Look],
-    draw: Drawing,
+    workers: Workers,
 ) -> Heard:
     """Renders and measures the networks, on a GPU if there is one.
 
@@ -54,7 +54,7 @@ def gather(
         nets: the network of each model, by its label
         worst: segments to be heard, each with the network of its run
         looks: of each model, by its label
-        draw: draws the figures
+        workers: measure networks that are on the CPU, and draw
     """
     heard = Heard()
     if not nets:
@@ -72,12 +72,16 @@ def gather(
     if info["channels"] > 1:
         heard.notes.append(f"Signals of the player are the mean of the {info['channels']} channels.")
     trained = set(info["trained_settings"])
-    found = _passages(heard, recordings, nets, trained, looks, device)
+    embedded = is_embedded(Path(info["root"]))
+    seconds = passages.budget(len(nets) + 3, info["sample_rate"], PASSAGES, SECONDS, MEGABYTES[0])
+    places = passages.choose(recordings, trained, PASSAGES, seconds)
+    measured = (_driven if embedded else _recorded)(recordings, places, nets, trained, looks, device, workers)
+    found = _passages(heard, places, nets, trained, looks, device)
     for passage in found[:TRACES]:
-        heard.notes += inner_gain.add(passage, nets, is_embedded(Path(info["root"])), device)
-    traced = draw(traces.section, found[:TRACES], looks)
+        heard.notes += inner_gain.add(passage, nets, embedded, device)
+    traced = workers.begin(traces.section, found[:TRACES], looks)
     _worst(heard, recordings, worst, trained, looks, device)
-    _devices(heard, Path(info["root"]), recordings, found, nets, trained, looks, device, draw)
+    measured(heard)
     if section := traced():
         heard.sections.append(section)
     return heard
@@ -85,16 +89,14 @@ def gather(
 
 def _passages(
     heard: Heard,
-    recordings: Sequence[Recording],
+    places: Sequence[Place],
     nets: Mapping[str, Net],
     trained: set[str],
     looks: Mapping[str, Look],
     device: torch.device,
 ) -> list[Passage]:
-    rate = recordings[0].sample_rate
-    seconds = passages.budget(len(nets) + 3, rate, PASSAGES, SECONDS, MEGABYTES[0])
     found = []
-    for place in passages.choose(recordings, trained, PASSAGES, seconds):
+    for place in places:
         found.append(passages.hear(place, nets, device))
         title = passages.title(place)
         heard.notes += [f"{label} is not heard in “{title}”: {why}." for label, why in found[-1].failed.items()]
@@ -148,32 +150,58 @@ def _add(
     to.append({"id": id, "title": title, "trained": known, "data": data, **(about or {})})
 
 
-def _devices(
-    heard: Heard,
-    root: Path,
+def _driven(
     recordings: Sequence[Recording],
-    found: Sequence[Passage],
+    places: Sequence[Place],
     nets: Mapping[str, Net],
     trained: set[str],
     looks: Mapping[str, Look],
     device: torch.device,
-    draw: Drawing,
-) -> None:
+    workers: Workers,
+) -> Callable[[Heard], None]:
+    """Begins to measure the networks beside the device itself; gives what adds that to the page."""
+    rate = recordings[0].sample_rate
+    every = {recording.setting for recording in recordings}
+    settings = devices.choose_settings(every, trained)
+    measuring = workers if device.type == "cpu" else ALONE
+    driven = devices.drive(nets, settings, trained, rate, measuring)
+    compared = device_table.compare(nets, every, settings, rate, measuring)
+    knobs = knob.measure(nets, places, rate, measuring)
+
+    def add(heard: Heard) -> None:
+        curves = driven()
+        drawn = workers.begin(device_charts.driven, curves, looks)
+        table, heard.knobs = compared(), knobs()
+        failed = curves.failed | table.failed | heard.knobs.failed
+        heard.sections.append(replace(drawn(), table=device_table.sheet(table)))
+        heard.files |= device_table.files(table, trained)
+        heard.notes += _missing(failed)
+
+    return add
+
+
+def _recorded(
+    recordings: Sequence[Recording],
+    places: Sequence[Place],
+    nets: Mapping[str, Net],
+    trained: set[str],
+    looks: Mapping[str, Look],
+    device: torch.device,
+    workers: Workers,
+) -> Callable[[Heard], None]:
+    """As `_driven`, beside recordings of the device."""
     settings = devices.choose_settings((recording.setting for recording in recordings), trained)
-    if is_embedded(root):
-        rate = recordings[0].sample_rate
-        driven = devices.drive(nets, settings, trained, rate)
-        drawn = draw(device_charts.driven, driven, looks)
-        measured = {label: nets[label] for label in driven.models}
-        every = {recording.setting for recording in recordings}
-        compared = device_table.compare(measured, every, settings, rate)
-        heard.knobs = knob.measure(measured, [passage.place for passage in found], rate)
-        failed = driven.failed | compared.failed | heard.knobs.failed
-        heard.sections.append(replace(drawn(), table=device_table.sheet(compared)))
-        heard.files |= device_table.files(compared, trained)
-    else:
-        compared_with = devices.compare(nets, recordings, settings, trained, device)
-        failed = {label: why for item in compared_with for label, why in item.failed.items()}
-        if section := device_charts.recorded(compared_with, looks):
+    measuring = workers if device.type == "cpu" else ALONE
+    compared = devices.compare(nets, recordings, settings, trained, device, measuring)
+
+    def add(heard: Heard) -> None:
+        found = compared()
+        if section := device_charts.recorded(found, looks):
             heard.sections.append(section)
-    heard.notes += [f"{label} is missing among the device curves: {why}." for label, why in failed.items()]
+        heard.notes += _missing({label: why for item in found for label, why in item.failed.items()})
+
+    return add
+
+
+def _missing(failed: Mapping[str, str]) -> list[str]:
+    return [f"{label} is missing among the device curves: {why}." for label, why in failed.items()]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from scripts.measure.figures import COMPRESS
 from scripts.measure.knob_steps import Rise, worst_rise
 from scripts.measure.knob_sweep import KnobSweep, sweep_of
 from scripts.report.passages import Place
-from scripts.report.side_by_side import each
+from scripts.report.side_by_side import Workers
 
 SECONDS = 2.0  # of each passage
 
@@ -30,6 +31,15 @@ class Knob:
 
 
 @dataclass(frozen=True)
+class Heard:
+    """Programme material while the knob turns."""
+
+    switch: int
+    input: Array
+    target: Array  # what the device makes of it
+
+
+@dataclass(frozen=True)
 class Knobs:
     """All that is measured of knobs."""
 
@@ -40,30 +50,43 @@ class Knobs:
     failed: dict[str, str]  # why a model is missing
 
 
-def measure(nets: Mapping[str, Net], places: Sequence[Place], sample_rate: int) -> Knobs:
-    """Measures the LA-2A model and each network; one that fails is left out, and the reason is kept.
+def measure(
+    nets: Mapping[str, Net], places: Sequence[Place], sample_rate: int, workers: Workers
+) -> Callable[[], Knobs]:
+    """Begins to measure each network, and gives what measures the LA-2A model and waits for them.
+
+    A network that fails is left out, and the reason is kept.
 
     Args:
         nets: in evaluation mode, by the label of their model.
         places: passages whose first seconds they hear; the switch is that of the recording.
         sample_rate: Hz.
     """
-    heard = [(parsed(place.recording.setting)[0], _signal(place)) for place in places]
-    targets = [knob_music.turned(moved_la2a(sample_rate, switch), x) for switch, x in heard]
-
-    def errors(outputs: Sequence[Array]) -> dict[str, float]:
-        return knob_music.errors(outputs, targets) if targets else {}
-
-    def measured(net: Net) -> Knob:
-        devices = [moved_network(net, switch) for switch in (0, 1)]
-        outputs = [knob_music.turned(devices[switch], x) for switch, x in heard]
-        sweep, rise = sweep_of(devices[COMPRESS], sample_rate), worst_rise(devices.__getitem__, sample_rate)
-        return Knob(errors(outputs), sweep, rise)
-
-    found, failed = each(nets, measured)
     la2a = [moved_la2a(sample_rate, switch) for switch in (0, 1)]
-    device = Knob({}, sweep_of(la2a[COMPRESS], sample_rate), worst_rise(la2a.__getitem__, sample_rate))
-    return Knobs(device, found, errors([x for _, x in heard]), len(heard), failed)
+    passages = []
+    for place in places:
+        switch, x = parsed(place.recording.setting)[0], _signal(place)
+        passages.append(Heard(switch, x, knob_music.turned(la2a[switch], x)))
+    measured = workers.each(nets, partial(_knob, passages=passages, sample_rate=sample_rate))
+
+    def result() -> Knobs:
+        found, failed = measured()
+        device = Knob({}, sweep_of(la2a[COMPRESS], sample_rate), worst_rise(la2a.__getitem__, sample_rate))
+        unprocessed = _errors([passage.input for passage in passages], passages)
+        return Knobs(device, found, unprocessed, len(passages), failed)
+
+    return result
+
+
+def _knob(net: Net, passages: Sequence[Heard], sample_rate: int) -> Knob:
+    devices = [moved_network(net, switch) for switch in (0, 1)]
+    outputs = [knob_music.turned(devices[passage.switch], passage.input) for passage in passages]
+    sweep, rise = sweep_of(devices[COMPRESS], sample_rate), worst_rise(devices.__getitem__, sample_rate)
+    return Knob(_errors(outputs, passages), sweep, rise)
+
+
+def _errors(outputs: Sequence[Array], passages: Sequence[Heard]) -> dict[str, float]:
+    return knob_music.errors(outputs, [passage.target for passage in passages]) if passages else {}
 
 
 def _signal(place: Place) -> Array:

@@ -1,10 +1,10 @@
-"""Work side by side: networks in threads, as compiled loops leave Python to others; figures in another process."""
+"""Work side by side: what is measured and drawn is shared out among processes, as Python runs one thread at a time."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import ParamSpec, TypeVar
@@ -25,61 +25,92 @@ def cores() -> int:
 
 
 def each(nets: Mapping[str, Net], work: Callable[[Net], T]) -> tuple[dict[str, T], dict[str, str]]:
-    """What some work gives for each network, and the reason for each that fails with a ValueError, by label.
-
-    As many at a time as there are cores, each on one thread; one alone on all.
-    """
-
-    def done(net: Net) -> T | ValueError:
-        try:
-            return work(net)
-        except ValueError as error:
-            return error
-
-    at_once = min(cores(), len(nets))
-    if at_once > 1:
-        threads = torch.get_num_threads()
-        with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            results = dict(zip(nets, pool.map(done, nets.values()), strict=True))
-        torch.set_num_threads(threads)
-    else:
-        results = {label: done(net) for label, net in nets.items()}
-    failed = {label: str(result) for label, result in results.items() if isinstance(result, ValueError)}
-    return {label: result for label, result in results.items() if not isinstance(result, ValueError)}, failed
+    """What some work gives for each network, and the reason for each that fails with a ValueError, by label."""
+    return _sorted_out((label, _attempt(work, net)) for label, net in nets.items())
 
 
-class Drawing:
-    """Draws figures, in a process of its own if that is worthwhile, in the order in which they are asked for.
+class Workers:
+    """This process and others, one for each core; this one alone if others are not worthwhile.
 
-        with Drawing(networks=6) as draw:
-            chart = draw(section, curves, looks)
-            ...  # measure
-            chart()  # waits for it
+        with Workers(networks=6) as workers:
+            chart = workers.begin(section, curves, looks)
+            measured = workers.each(nets, measure)
+            ...  # something else
+            chart(), measured()
 
-    What is drawn is the same either way. An error of the function is raised when its result is asked for.
+    The others take what was begun in its order. What none has taken when its result is asked for is done here. Results
+    are the same either way, and an error of the function is raised when its result is asked for. Functions and
+    arguments have to be picklable.
     """
 
     def __init__(self, networks: int) -> None:
-        beside = networks >= WORTHWHILE and cores() > 1
-        self._pool = ProcessPoolExecutor(1, get_context("spawn")) if beside else None
+        others = min(cores() - 1, networks) if networks >= WORTHWHILE else 0
+        self._threads = max(1, cores() // (others + 1)) if others else torch.get_num_threads()
+        self._pool = (
+            ProcessPoolExecutor(others, get_context("spawn"), torch.set_num_threads, (self._threads,))
+            if others
+            else None
+        )
 
-    def __enter__(self) -> Drawing:
+    def __enter__(self) -> Workers:
+        self._before = torch.get_num_threads()
+        torch.set_num_threads(self._threads)
         return self
 
     def __exit__(self, *_: object) -> None:
+        torch.set_num_threads(self._before)
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
 
-    def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
-        """Begins to draw; gives what waits for the result."""
-        if self._pool is None:
-            return lambda: function(*args, **kwargs)
-        future: Future[T] = self._pool.submit(function, *args, **kwargs)
+    def begin(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
+        """Gives what waits for the result."""
+        future = self._submitted(function, *args, **kwargs)
 
         def result() -> T:
-            try:
-                return future.result()
-            except BrokenProcessPool:  # no other process can be started, or it was killed
-                return function(*args, **kwargs)
+            if future and not future.cancel():
+                try:
+                    return future.result()
+                except BrokenProcessPool:
+                    pass
+            return function(*args, **kwargs)
 
         return result
+
+    def each(
+        self, nets: Mapping[str, Net], work: Callable[[Net], T]
+    ) -> Callable[[], tuple[dict[str, T], dict[str, str]]]:
+        """Begins what `each` does; gives what waits for it."""
+        begun = {label: self.begin(_attempt, work, net) for label, net in nets.items()}
+
+        def result() -> tuple[dict[str, T], dict[str, str]]:
+            results = {label: begun[label]() for label in reversed(begun)}  # the others come from the front
+            return _sorted_out((label, results[label]) for label in begun)
+
+        return result
+
+    def _submitted(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T] | None:
+        try:
+            return self._pool.submit(function, *args, **kwargs) if self._pool else None
+        except BrokenProcessPool:  # none can be started, or one was killed
+            return None
+
+
+ALONE = Workers(networks=0)
+
+
+def _attempt(work: Callable[[Net], T], net: Net) -> T | ValueError:
+    try:
+        return work(net)
+    except ValueError as error:
+        return error
+
+
+def _sorted_out(results: Iterable[tuple[str, T | ValueError]]) -> tuple[dict[str, T], dict[str, str]]:
+    found: dict[str, T] = {}
+    failed: dict[str, str] = {}
+    for label, result in results:
+        if isinstance(result, ValueError):
+            failed[label] = str(result)
+        else:
+            found[label] = result
+    return found, failed
