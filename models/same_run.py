@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# A run stays the same run when these change: it can be continued for longer, elsewhere, and logged otherwise. Of its
-# results they change the rounding at most. Not so the precision: a run in bfloat16 is another one.
-FREE_SECTIONS = ("logger", "choices", "compile", "recompute", "budget", "crops")  # crops: that data and optimizer name
+# What makes a run. All else may change while it goes on: its logger, sections of one's own that these refer to.
+SECTIONS = {
+    "seed",
+    "model",
+    "data",
+    "loss",
+    "metrics",
+    "optimizer",
+    "scheduler",
+    "trainer",
+    "start_from",
+    "calibration",
+}
+# Except these: a run can be continued for longer, elsewhere, and at another speed. Of its results they change the
+# rounding at most. Not so the precision: a run in bfloat16 is another one.
 FREE_OPTIONS = {
     "trainer": (
         *("max_epochs", "max_time", "max_steps", "accelerator", "devices", "num_nodes", "strategy", "benchmark"),
@@ -16,9 +28,7 @@ FREE_OPTIONS = {
     "data": ("num_workers", "preload", "eval_batch_size", "root"),  # data that moved are known by their fingerprint
     "optimizer": ("fused", "foreach"),
 }
-# Runs that differ in these alone have the same model but for the seed: where and how fast they were trained, and what
-# was kept of it. A run that was trained for longer has another.
-_FREE_OF_MODEL = {"seed", "name", "study", *FREE_SECTIONS} - {"choices"}
+# A run that was trained for longer has another model.
 _LENGTH = ("max_epochs", "max_time")
 
 
@@ -26,8 +36,8 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[A
     """The sections in which two configurations are of different runs, each as it is in the old and in the new one."""
     return {
         key: (old.get(key), new.get(key))
-        for key in sorted({*old, *new})
-        if key not in FREE_SECTIONS and _fixed(key, old.get(key)) != _fixed(key, new.get(key))
+        for key in sorted(SECTIONS)
+        if _fixed(key, old.get(key)) != _fixed(key, new.get(key))
     }
 
 
@@ -57,14 +67,12 @@ def _fixed(section: str, values: Any) -> Any:
 
 
 def kind(config: Mapping[str, Any]) -> str:
-    """All of a configuration that makes one model another, as text."""
-    kept = []
-    for section, values in config.items():
+    """All of a configuration that makes one model another but for its seed, as text."""
+    kept = [("choices", repr({"loss": config["choices"].get("loss")}))] if config.get("choices") else []
+    for section in sorted(SECTIONS & {*config} - {"seed"}):
+        values = config[section]
         if isinstance(values, dict):
             free = {*FREE_OPTIONS.get(section, ()), "root"} - {*_LENGTH}
             values = {key: value for key, value in values.items() if key not in free}
-        if section == "choices" and isinstance(values, dict):  # those of earlier versions name other files as well
-            values = {"loss": values.get("loss")}
-        if section not in _FREE_OF_MODEL:
-            kept.append((str(section), repr(values)))
-    return repr(sorted(kept))
+        kept.append((section, repr(values)))
+    return repr(kept)

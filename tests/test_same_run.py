@@ -41,6 +41,8 @@ def with_option(option: str, value: Any) -> dict[str, Any]:
         ("optimizer.fused", None),
         ("compile.backend", "inductor"),
         ("logger", {"_target_": "x"}),
+        ("study", "renamed"),
+        ("crops", {"tcn": {"length": 8192}}),  # of one's own, for other sections to refer to
     ],
 )
 def test_a_run_goes_on_for_longer_elsewhere_and_at_another_speed(option: str, value: Any) -> None:
