@@ -318,6 +318,7 @@ def test_a_diverging_training_fails_with_the_remedy(train: Entry, runs: Path) ->
     result = train("name=a", "loss=mse", "optimizer.lr=1e30", "seed=1")
     assert result.code == 1
     assert "optimizer.lr" in result.err
+    assert "name=a tries its last epoch again" in result.out
     assert state(runs / "a") == "failed"
     assert "FloatingPointError" in Run.read(runs / "a").status["error"]
 

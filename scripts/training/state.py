@@ -126,4 +126,5 @@ def finish(folder: Path, state: str, started: float, details: dict[str, Any]) ->
     run_files.write_status(folder, state, seconds=round(time.time() - started, 1), **details, versions=versions)
     log.info("%s: %s", folder, state)
     if state != "finished":
-        log.info("The same command with study=%s name=%s continues it.", folder.parent.name, folder.name)
+        does = "tries its last epoch again" if state == "failed" else "continues it"
+        log.info("The same command with study=%s name=%s %s.", folder.parent.name, folder.name, does)
