@@ -1,9 +1,11 @@
 """Pairs of input and target that have broken a loss before, by name."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from tests.loss_calls import SHAPE, Pair, T, ordinary
+from tests.loss_calls import SHAPE, STEPS, Pair, T, build, everywhere, ordinary
 
 
 def silence() -> Tensor:
@@ -81,6 +83,33 @@ PAIRS: dict[str, Pair] = {
 
 # All of them as one batch, two items each.
 EVERY_INPUT, EVERY_TARGET = (torch.cat([pair[side] for pair in PAIRS.values()]) for side in (0, 1))
+
+
+def of_each_case(call: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss of each case of a batch that holds two items of each: of all at once, where it does not pool them."""
+    loss = build(call)
+    if "pool" in call:
+        return lambda input, target: torch.stack(list(map(loss, input.split(2), target.split(2))))
+    everywhere(loss, reduction="none")
+    return lambda input, target: loss(input, target).reshape(len(input) // 2, -1).mean(-1)
+
+
+def steps_help(loss: Callable[[Tensor, Tensor], Tensor], gradient: Tensor, input: Tensor, target: Tensor) -> Tensor:
+    """For each case, whether a step against its gradient lowers its loss; in float64, as in `some_step_helps`."""
+
+    def peak(signal: Tensor) -> Tensor:
+        return signal.abs().reshape(len(signal) // 2, -1).amax(-1).repeat_interleave(2).view(-1, 1, 1)
+
+    input, target, gradient = input.double(), target.double(), gradient.double()
+    by = gradient / peak(gradient).clamp(min=torch.finfo(torch.float64).tiny) * torch.maximum(peak(input), peak(target))
+    with torch.no_grad():
+        before = loss(input, target)
+        helped = torch.zeros(len(before), dtype=torch.bool)
+        for step in STEPS:
+            left = (~helped).repeat_interleave(2)
+            if left.any():
+                helped[~helped] = loss(input[left] - step * by[left], target[left]) < before[~helped]
+    return helped
 
 
 def cases_where(wrong: Tensor) -> list[str]:

@@ -1,8 +1,11 @@
 """A call for every public loss with every option that changes what is computed, and signals to try them on.
 
-Tests of what all losses have in common are parametrised by these calls.
+Tests of what all losses have in common run on each of these calls.
 """
 
+import functools
+import inspect
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -90,7 +93,35 @@ MAGNITUDE = [
 ]
 """Of magnitudes, `[*, bins, frames]`; all others are of signals."""
 
-every_loss = pytest.mark.parametrize("call", LOSSES)
+
+def for_each(calls: Iterable[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Runs a test on each of these calls and says in which it fails.
+
+    All are one case to pytest: a case for each would cost more than most of the checks do.
+    """
+
+    def decorate(test: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(test)
+        def run(**fixtures: Any) -> None:
+            failures = []
+            for call in calls:
+                try:
+                    test(call=call, **fixtures)
+                except (Exception, pytest.fail.Exception) as failure:
+                    failure.add_note(f"in {call}")
+                    failures.append(failure)
+            if failures:
+                raise BaseExceptionGroup(f"{len(failures)} of {len(list(calls))} losses", failures)
+
+        signature = inspect.signature(test)
+        fixtures = [parameter for name, parameter in signature.parameters.items() if name != "call"]
+        run.__signature__ = signature.replace(parameters=fixtures)  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+every_loss = for_each(LOSSES)
 
 SHAPE = (2, 2, 300)
 T = SHAPE[-1]
@@ -150,6 +181,10 @@ def finite(*results: Tensor) -> bool:
     return all(bool(result.isfinite().all()) for result in results)
 
 
+# How far to go against a gradient, of the louder signal's peak; from the middle, where most losses give way.
+STEPS = [10.0**-k for k in (3, 2, 4, 1, 5, 6, 7, 8, 9, 10, 11, 12)]
+
+
 def some_step_helps(loss: Any, gradient: Tensor, input: Tensor, target: Tensor) -> bool:
     """Whether a step against the gradient lowers the loss; in float64, where rounding hides no small step."""
     if not gradient.any():
@@ -159,6 +194,4 @@ def some_step_helps(loss: Any, gradient: Tensor, input: Tensor, target: Tensor) 
     level = torch.maximum(input.abs(), target.abs()).max()
     with torch.no_grad():
         before = loss(input, target)
-        # From the middle, where most losses give way.
-        steps = (10.0**-k for k in (3, 2, 4, 1, 5, 6, 7, 8, 9, 10, 11, 12))
-        return any(loss(input - level * step * direction, target) < before for step in steps)
+        return any(loss(input - level * step * direction, target) < before for step in STEPS)

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from auraloss import stft
-from tests.loss_calls import OF_ITEM, PER_ITEM, T, build, evaluate, every_loss, noise, ordinary, values_of
+from tests.loss_calls import OF_ITEM, PER_ITEM, T, build, evaluate, every_loss, for_each, noise, ordinary, values_of
 
 
-@pytest.mark.parametrize("call", PER_ITEM)
+@for_each(PER_ITEM)
 def test_the_loss_of_a_batch_is_the_mean_of_its_items_at_any_level(call: str) -> None:
     loss = build(call)
     gains = torch.tensor([1e-4, 1.0, 100.0, 0.0], dtype=torch.float64)[:, None, None]
@@ -22,7 +22,7 @@ def test_the_loss_of_a_batch_is_the_mean_of_its_items_at_any_level(call: str) ->
     torch.testing.assert_close(values.mean(-1), alone, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("call", [call for call in PER_ITEM if call not in OF_ITEM])
+@for_each([call for call in PER_ITEM if call not in OF_ITEM])
 def test_many_channels_are_many_items(call: str) -> None:
     input, target = noise(3, 17, T, seed=5), noise(3, 17, T, seed=6)
     values = values_of(call)(input, target)
@@ -88,7 +88,7 @@ def test_inputs_are_left_as_they_were(call: str) -> None:
     assert not value.requires_grad
 
 
-@pytest.mark.parametrize("call", [call for call in PER_ITEM if call not in OF_ITEM])
+@for_each([call for call in PER_ITEM if call not in OF_ITEM])
 def test_any_dimensions_before_the_samples(call: str) -> None:
     loss, (input, target) = values_of(call), ordinary()
     values = loss(input, target)

@@ -31,4 +31,5 @@ def test_gradients_flow_through_a_pool(call: str) -> None:
 @every_loss
 def test_second_derivatives_are_right(call: str) -> None:
     signals = tuple((10 * signal[:1, :, :150]).requires_grad_() for signal in ordinary())
-    assert torch.autograd.gradgradcheck(build(call), signals, eps=1e-5, atol=1e-8, rtol=1e-3, fast_mode=True)
+    options = {"eps": 1e-5, "atol": 1e-8, "rtol": 1e-3, "check_undefined_grad": False}  # that is for several outputs
+    assert torch.autograd.gradgradcheck(build(call), signals, fast_mode=True, **options)

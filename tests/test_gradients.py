@@ -123,7 +123,7 @@ def test_spectrum_is_that_of_torch_up_to_a_rotation(fft_size: int, hop: int, len
 @pytest.mark.parametrize(("fft_size", "hop", "length"), [(16, 4, 16), (15, 16, 9), (8, 20, 8)])
 def test_first_and_second_derivatives_of_the_spectrum(fft_size: int, hop: int, length: int) -> None:
     window = make_window("hamming_window", length).double()
-    signal = noise(30)[0].flatten(0, 1).requires_grad_()
+    signal = noise(26, rows=1)[0].flatten(0, 1).requires_grad_()
 
     def both(signal: Tensor) -> tuple[Tensor, Tensor]:
         transform, magnitude = spectrum(signal, window, fft_size, hop, 1e-12)
@@ -138,7 +138,7 @@ def test_first_and_second_derivatives_of_the_spectrum(fft_size: int, hop: int, l
     "terms", [(True, True, True), (True, False, False), (False, True, False), (False, False, True)]
 )
 def test_first_and_second_derivatives_of_the_distances(squared: bool, terms: tuple[bool, bool, bool]) -> None:
-    x, y = ((signal.abs() + 0.1).view(2, 3, 4).requires_grad_() for signal in noise(12))
+    x, y = ((signal.abs() + 0.1).view(2, 3, 2).requires_grad_() for signal in noise(6))
 
     def distances(x: Tensor, y: Tensor) -> Tensor:
         return Distances.apply(x, y, squared, 0.2, *terms)

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from auraloss.freq import RandomResolutionSTFTLoss
 from auraloss.time import ESRLoss, L1Loss
-from tests.loss_calls import PER_ITEM, T, build, evaluate, noise, pooled, values_of
+from tests.loss_calls import PER_ITEM, T, build, evaluate, for_each, noise, pooled, values_of
 
 LENGTHS = [T, 200, T, 161]
 
@@ -22,7 +22,7 @@ def padded(filler: float) -> tuple[Tensor, Tensor]:
     return input, target
 
 
-@pytest.mark.parametrize("call", PER_ITEM)
+@for_each(PER_ITEM)
 def test_a_padded_item_is_that_item_alone(call: str) -> None:
     input, target = padded(torch.nan)
     values = values_of(call)(input, target, LENGTHS)
@@ -68,11 +68,11 @@ def test_lengths_that_do_not_fit_are_refused(lengths: Any, message: str) -> None
 @pytest.mark.parametrize("reentrant", [False, True])
 @pytest.mark.parametrize("rate", [1, 3])
 def test_a_replay_draws_as_the_call_did(reentrant: bool, rate: int) -> None:
-    input, target = noise(1, 1, 3000).float(), noise(1, 1, 3000, seed=1).float()
+    input, target = noise(1, 1, 400).float(), noise(1, 1, 400, seed=1).float()
 
     def steps(repeat: bool) -> list[Tensor]:
         """Two losses in each of four steps, with one outside of any training between."""
-        loss = RandomResolutionSTFTLoss(max_fft_size=2048, seed=3, randomize_rate=rate)
+        loss = RandomResolutionSTFTLoss(2, 16, 256, seed=3, randomize_rate=rate)
         found = []
         for _ in range(4):
             x = input.clone().requires_grad_()

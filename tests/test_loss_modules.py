@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.loss_calls import SPECTRAL, build, every_loss, ordinary
+from tests.loss_calls import SPECTRAL, build, every_loss, for_each, ordinary
 from tests.training_step import Step, trained
 
 
@@ -33,7 +33,7 @@ def test_a_loss_made_without_memory_is_filled_by_its_state(call: str) -> None:
     assert empty(*signals) == loss(*signals)
 
 
-@pytest.mark.parametrize("call", [call for call in SPECTRAL if "Random" not in call])
+@for_each([call for call in SPECTRAL if "Random" not in call])
 def test_spectral_losses_hold_every_tensor_as_a_buffer(call: str) -> None:
     loss = build(call)
     loose = [name for module in loss.modules() for name, value in vars(module).items() if isinstance(value, Tensor)]

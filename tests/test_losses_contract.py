@@ -66,7 +66,7 @@ def test_both_conventions_have_the_columns_of_the_table(convention: str) -> None
 
 @pytest.mark.parametrize("name", SINGLE)
 def test_reduction(name: str) -> None:
-    input, target = pair(name, batch=3)
+    input, target = pair(name, 6000, batch=3)
     # Random resolutions draw alike only from the same seed.
     fixed = {"seed": 1} if name == "rrstft" else {}
     made = {kind: instantiate(PER_ITEM[name], reduction=kind, **fixed) for kind in ("none", "mean", "sum")}

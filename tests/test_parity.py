@@ -17,6 +17,7 @@ from matplotlib import pyplot
 from torch import Tensor
 
 import auraloss
+from tests.loss_calls import for_each
 from tests.material import MATERIALS, SAMPLES, Pair, clicks, noise
 
 # Calls -------------------------------------------------------------------------------------------------------------
@@ -262,39 +263,37 @@ def _figures_are_drawn_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 # Parity ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("call", MONO)
+@for_each(MONO)
 def test_values_and_gradients_of_one_channel(published: ModuleType, call: str) -> None:
     assert_parity(ours(call), theirs(published, call), MATERIALS["music"](1), repair="freq" in call)
 
 
 # At −60 dB, eps rounds the log-cosh of the errors away there.
-@pytest.mark.parametrize("call", [call for call in LEVELS if "LogCosh" not in call])
+@for_each([call for call in LEVELS if "LogCosh" not in call])
 def test_values_and_gradients_at_a_low_level(published: ModuleType, call: str) -> None:
     pool = {"pool": "batch"} if call in STEREO else {}
     signals = MATERIALS["music at -60 dB"](2 if call in STEREO else 1)
     assert_parity(ours(call, **pool), theirs(published, call), signals, repair="freq" in call)
 
 
-@pytest.mark.parametrize(
-    "call", [call for call in STFT if not any(word in call for word in ("w_phs", "weighting", "eps"))]
-)
+@for_each([call for call in STFT if not any(word in call for word in ("w_phs", "weighting", "eps"))])
 def test_loud_noise_needs_no_repair_of_single_bins(published: ModuleType, call: str) -> None:
     assert_parity(ours(call), theirs(published, call), noise())
 
 
-@pytest.mark.parametrize("call", TWO_CHANNELS)
+@for_each(TWO_CHANNELS)
 def test_values_and_gradients_of_two_channels(published: ModuleType, call: str) -> None:
     """There, the spectral convergence of two channels is one norm: `pool="batch"`."""
     pool = {"pool": "batch"} if "freq" in call else {}
     assert_parity(ours(call, **pool), theirs(published, call), MATERIALS["noise"](2), repair="freq" in call)
 
 
-@pytest.mark.parametrize("call", TIME)
+@for_each(TIME)
 def test_time_domain_losses_of_a_batch(published: ModuleType, call: str) -> None:
     assert_parity(ours(call), theirs(published, call), noise(2, 3))
 
 
-@pytest.mark.parametrize("call", SPECTRA)
+@for_each(SPECTRA)
 def test_losses_of_magnitudes(published: ModuleType, call: str) -> None:
     input, target = (
         torch.stft(signal[0], 512, 128, window=torch.hann_window(512), return_complex=True).abs() for signal in noise()

@@ -37,7 +37,7 @@ def test_windows_last_the_same_at_every_rate(rate: int) -> None:
     assert 0.5 < presets.random_resolution_stft(rate).max_fft_size / rate < 1.1
 
 
-@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("rate", [8_000, 44_100, 96_000])
 @pytest.mark.parametrize("make", LOSSES)
 def test_a_preset_scores_a_second_of_audio(make: Callable[[int], Loss], rate: int) -> None:
     generator = torch.Generator().manual_seed(0)

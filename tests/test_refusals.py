@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.loss_calls import MULTI, SPECTRAL, STEREO, STFT, build, every_loss
+from tests.loss_calls import MULTI, SPECTRAL, STEREO, STFT, build, every_loss, for_each
 
 TWO = torch.ones(2, 2, 300)
 MISFITS = [
@@ -27,15 +27,15 @@ def test_signals_that_do_not_fit_are_refused(call: str) -> None:
             loss(input, target)
 
 
-@pytest.mark.parametrize("call", [call for call in SPECTRAL if "Random" not in call])
+@for_each([call for call in SPECTRAL if "Random" not in call])
 def test_signals_too_short_for_a_resolution_are_refused_with_both_numbers(call: str) -> None:
     with pytest.raises(ValueError, match=r"fft_size=64.*32 samples, got 32"):
         build(call)(torch.ones(1, 2, 32), torch.ones(1, 2, 32))
     assert build(call)(torch.ones(1, 2, 33), torch.ones(1, 2, 33)).isfinite()
 
 
-@pytest.mark.parametrize("call", STEREO)
 @pytest.mark.parametrize("shape", [(2, 1, 300), (2, 3, 300), (300,)])
+@for_each(STEREO)
 def test_sum_and_difference_refuse_other_than_two_channels(call: str, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=rf"2.*\({', '.join(map(str, shape))},?\)"):
         build(call)(torch.ones(shape), torch.ones(shape))

@@ -14,6 +14,7 @@ from tests.loss_calls import (
     evaluate,
     every_loss,
     finite,
+    for_each,
     ordinary,
     values_of,
 )
@@ -63,12 +64,12 @@ def test_terms_add_up_to_the_loss_with_their_weights(call: str, weights: dict[st
     torch.testing.assert_close(sum(weight * report[name] for name, weight in weights.items()), report["loss"])
 
 
-@pytest.mark.parametrize("call", [call for call in LOSSES if call.startswith("time.")])
+@for_each([call for call in LOSSES if call.startswith("time.")])
 def test_a_loss_that_is_one_term_reports_itself_alone(call: str) -> None:
     assert list(build(call).report(*ordinary())) == ["loss"]
 
 
-@pytest.mark.parametrize("call", MAGNITUDE)
+@for_each(MAGNITUDE)
 def test_losses_of_magnitudes_report_themselves(call: str) -> None:
     x, y = (signal.abs() for signal in ordinary())
     report = build(call).report(x, y)
@@ -87,7 +88,7 @@ def test_gradients_flow_from_the_loss_and_from_every_term(call: str, weights: di
     torch.testing.assert_close(sum(weight * gradients[name] for name, weight in weights.items()), expected)
 
 
-@pytest.mark.parametrize("call", [*LOSSES, *TERMS])
+@for_each([*LOSSES, *TERMS])
 def test_terms_are_reduced_like_the_loss(call: str) -> None:
     shape = () if "pool='batch'" in call else (2, 1) if call in OF_ITEM or "SumAndDifference" in call else (2, 2)
     each = values_of(call).report(*ordinary())

@@ -6,7 +6,17 @@ import pytest
 from torch import Tensor
 
 from tests.hostile_pairs import silence
-from tests.loss_calls import DECIBELS, LOSSES, build, evaluate, every_loss, is_scale_invariant, noise, some_step_helps
+from tests.loss_calls import (
+    DECIBELS,
+    LOSSES,
+    build,
+    evaluate,
+    every_loss,
+    for_each,
+    is_scale_invariant,
+    noise,
+    some_step_helps,
+)
 
 # The flat spectrum of a silent target scaled to the prediction's is as near to it at any level; and the gain reduction
 # does not count where the target is quieter than its floor.
@@ -18,7 +28,7 @@ def audible() -> Tensor:
     return noise(seed=2) + 0.1
 
 
-@pytest.mark.parametrize("call", HEARS_LEVELS)
+@for_each(HEARS_LEVELS)
 def test_a_silent_target_costs_more_the_louder_the_prediction(call: str) -> None:
     loss = build(call)
     levels = [0.0, 1e-9, 1e-7, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0]
@@ -29,8 +39,8 @@ def test_a_silent_target_costs_more_the_louder_the_prediction(call: str) -> None
     assert len(set(heard)) == len(heard)
 
 
-@pytest.mark.parametrize("call", HEARS_LEVELS)
 @pytest.mark.parametrize("level", [1e-3, 1.0])
+@for_each(HEARS_LEVELS)
 def test_a_silent_target_leads_the_prediction_towards_silence(call: str, level: float) -> None:
     loss = build(call)
     input = level * audible()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from auraloss.freq import RandomResolutionSTFTLoss
 from auraloss.time import DCLoss, ESRLoss
-from tests.loss_calls import LOSSES, PER_ITEM, build, evaluate, every_loss, ordinary, pooled
+from tests.loss_calls import LOSSES, PER_ITEM, build, evaluate, every_loss, for_each, ordinary, pooled
 
 METRICS = Path(__file__).parent.parent / "configs" / "metrics"
 CASES = {
@@ -96,7 +96,7 @@ ONE_LONG_SIGNAL = [
 ]
 
 
-@pytest.mark.parametrize("call", ONE_LONG_SIGNAL)
+@for_each(ONE_LONG_SIGNAL)
 def test_a_batch_pooled_is_one_long_signal(call: str) -> None:
     input, target = ordinary()
     value, *gradients = evaluate(pooled(call), input, target)
