@@ -204,10 +204,18 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return page_context.write(tmp_path_factory.mktemp("page") / "report.html")
 
 
+@pytest.fixture(scope="module")
+def first_tab(browser: Any) -> Any:
+    """The page in which all tests of a file open what they look at; only a second one costs a tab of its own."""
+    from tests import page_context
+
+    return page_context.Tab(browser)
+
+
 @pytest.fixture
-def visit(browser: Any, page_file: Path) -> Iterator[Callable[..., Any]]:
+def visit(browser: Any, first_tab: Any, page_file: Path) -> Iterator[Callable[..., Any]]:
     """Opens the made-up report; at its end the page must not have complained."""
     from tests import page_context
 
-    with page_context.visiting(browser, page_file) as start:
+    with page_context.visiting(browser, first_tab, page_file) as start:
         yield start

@@ -135,47 +135,60 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def errors_of(page: Page) -> list[str]:
-    """A list that fills with what the page complains about, and with every address that it asks for but its own."""
-    found: list[str] = []
+class Tab:
+    """A page of the browser, and what its documents complain about.
 
-    def note(message: ConsoleMessage) -> None:
+    A tab more costs four times what another document in it does, so that the first one serves all tests of a module.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self.page = browser.new_page()
+        self.page.set_default_timeout(60_000)  # ms; a busy machine is no fault of the page
+        self.complaints: list[str] = []
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", self._shown)
+        self.page.on("request", self._asked)
+
+    def open(self, file: Path, script: str, width: int, height: int, scheme: Any) -> None:
+        """Shows a file, for which a script runs first."""
+        self.complaints.clear()
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.emulate_media(color_scheme=scheme, media="null")
+        self.page.mouse.move(0, 0)
+        with self.page.add_init_script(script):
+            self.page.goto(file.as_uri())
+
+    def _said(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            found.append(message.text)
+            self.complaints.append(message.text)
 
-    def asked(request: Request) -> None:
+    def _asked(self, request: Request) -> None:
+        """Every address is a complaint, but the page's own."""
         if not request.url.startswith(("file:", "blob:", "data:")):
-            found.append(request.url)
+            self.complaints.append(request.url)
 
-    def shown(dialog: Dialog) -> None:
-        found.append(dialog.message)
+    def _shown(self, dialog: Dialog) -> None:
+        self.complaints.append(dialog.message)
         dialog.dismiss()
-
-    page.on("console", note)
-    page.on("pageerror", lambda error: found.append(str(error)))
-    page.on("dialog", shown)
-    page.on("request", asked)
-    return found
 
 
 @contextmanager
-def visiting(browser: Browser, file: Path) -> Iterator[Open]:
+def visiting(browser: Browser, first: Tab, file: Path) -> Iterator[Open]:
     """Opens a page, `file` unless told otherwise; at the end no page may have complained."""
-    opened: list[tuple[Page, list[str]]] = []
+    tabs: list[Tab] = []
 
-    def start(page_file: Path = file, script: str = "", width: int = 1280, scheme: Any = "light") -> Page:
-        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-        page.set_default_timeout(60_000)  # ms; a busy machine is no fault of the page
-        opened.append((page, errors_of(page)))
-        if script:
-            page.add_init_script(script)
-        page.goto(page_file.as_uri())
-        return page
+    def start(
+        page_file: Path = file, script: str = "", width: int = 1280, height: int = 800, scheme: Any = "light"
+    ) -> Page:
+        tabs.append(Tab(browser) if tabs else first)
+        tabs[-1].open(page_file, script, width, height, scheme)
+        return tabs[-1].page
 
     yield start
-    complaints = [complaint for _, complaints in opened for complaint in complaints]
-    for page, _ in opened:
-        page.close()
+    for tab in tabs[1:]:
+        tab.page.close()
+    complaints = [complaint for tab in tabs for complaint in tab.complaints]
     assert not complaints, complaints
 
 

@@ -46,9 +46,7 @@ def test_page_shows_its_sections_and_asks_the_network_for_nothing(visit: Open) -
 
 def test_no_passage_is_parsed_before_the_player_is_near(visit: Open) -> None:
     count = "const parse = JSON.parse; window.parsed = 0; JSON.parse = (text) => (window.parsed++, parse(text));"
-    page = visit(script=count)
-    page.set_viewport_size({"width": 1280, "height": 300})
-    page.reload()
+    page = visit(script=count, height=300)
     assert page.evaluate("parsed") == 0
     page.locator("#player").scroll_into_view_if_needed()
     until(page, "report.player.passage === '0'")
