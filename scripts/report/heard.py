@@ -40,6 +40,23 @@ class Heard:
     knobs: Knobs | None = None  # where the device can be run
 
 
+@dataclass(frozen=True)
+class Study:
+    """What is heard and measured, and who does it."""
+
+    recordings: Sequence[Recording]  # of the test split
+    trained: set[str]  # settings
+    nets: Mapping[str, Net]  # by the label of their model, as the looks
+    looks: Mapping[str, Look]
+    device: torch.device
+    workers: Workers
+
+    @property
+    def measuring(self) -> Workers:
+        """Those who measure networks: this process alone where they are on a GPU."""
+        return self.workers if self.device.type == "cpu" else ALONE
+
+
 def gather(
     info: Mapping[str, Any],
     nets: Mapping[str, Net],
@@ -71,49 +88,35 @@ def gather(
         net.to(device)
     if info["channels"] > 1:
         heard.notes.append(f"Signals of the player are the mean of the {info['channels']} channels.")
-    trained = set(info["trained_settings"])
+    study = Study(recordings, set(info["trained_settings"]), nets, looks, device, workers)
     embedded = is_embedded(Path(info["root"]))
     seconds = passages.budget(len(nets) + 3, info["sample_rate"], PASSAGES, SECONDS, MEGABYTES[0])
-    places = passages.choose(recordings, trained, PASSAGES, seconds)
-    measured = (_driven if embedded else _recorded)(recordings, places, nets, trained, looks, device, workers)
-    found = _passages(heard, places, nets, trained, looks, device)
+    places = passages.choose(recordings, study.trained, PASSAGES, seconds)
+    measured = _driven(study, places) if embedded else _recorded(study)
+    found = _passages(heard, study, places)
     for passage in found[:TRACES]:
         heard.notes += inner_gain.add(passage, nets, embedded, device)
     traced = workers.begin(traces.section, found[:TRACES], looks)
-    _worst(heard, recordings, worst, trained, looks, device)
+    _worst(heard, study, worst)
     measured(heard)
     if section := traced():
         heard.sections.append(section)
     return heard
 
 
-def _passages(
-    heard: Heard,
-    places: Sequence[Place],
-    nets: Mapping[str, Net],
-    trained: set[str],
-    looks: Mapping[str, Look],
-    device: torch.device,
-) -> list[Passage]:
+def _passages(heard: Heard, study: Study, places: Sequence[Place]) -> list[Passage]:
     found = []
     for place in places:
-        found.append(passages.hear(place, nets, device))
+        found.append(passages.hear(place, study.nets, study.device))
         title = passages.title(place)
         heard.notes += [f"{label} is not heard in “{title}”: {why}." for label, why in found[-1].failed.items()]
-        _add(heard, heard.passages, found[-1], f"passage-{len(found)}", title, trained, looks)
+        _add(heard, study, heard.passages, found[-1], f"passage-{len(found)}", title)
     return found
 
 
-def _worst(
-    heard: Heard,
-    recordings: Sequence[Recording],
-    worst: Sequence[tuple[Worst, Net]],
-    trained: set[str],
-    looks: Mapping[str, Look],
-    device: torch.device,
-) -> None:
-    by_id = {recording.id: recording for recording in recordings}
-    seconds = passages.budget(3, recordings[0].sample_rate, len(worst), WORST_SECONDS, MEGABYTES[1])
+def _worst(heard: Heard, study: Study, worst: Sequence[tuple[Worst, Net]]) -> None:
+    by_id = {recording.id: recording for recording in study.recordings}
+    seconds = passages.budget(3, study.recordings[0].sample_rate, len(worst), WORST_SECONDS, MEGABYTES[1])
     for number, (segment, net) in enumerate(worst, 1):
         recording = by_id.get(segment.recording)
         if recording is None or segment.start + segment.samples > recording.frames:
@@ -121,7 +124,7 @@ def _worst(
                 f"Recording {segment.recording} has changed since it was scored: its segments are not heard."
             )
             continue
-        whole = passages.hear(Place(recording, segment.start, segment.samples), {segment.label: net}, device)
+        whole = passages.hear(Place(recording, segment.start, segment.samples), {segment.label: net}, study.device)
         if segment.label in whole.failed:
             why = whole.failed[segment.label]
             heard.notes.append(f"{segment.label} ({segment.run}) is not heard in its worst segments: {why}.")
@@ -129,74 +132,54 @@ def _worst(
         passage = passages.worst_part(whole, seconds)
         title = f"{segment.label}, {segment.metric} {segment.value:.3g}: {passages.title(passage.place)}"
         about = {"run": segment.run, "metric": segment.metric, "value": segment.value, "label": segment.label}
-        _add(heard, heard.worst, passage, f"worst-{number}", title, trained, looks, about)
+        _add(heard, study, heard.worst, passage, f"worst-{number}", title, about)
 
 
 def _add(
     heard: Heard,
+    study: Study,
     to: list[dict[str, Any]],
     passage: Passage,
     id: str,
     title: str,
-    trained: set[str],
-    looks: Mapping[str, Look],
     about: Mapping[str, Any] | None = None,
 ) -> None:
     """Encodes a passage, and says so if it had to be scaled."""
-    data, factor = passages.encoded(passage, id, title, looks, with_anchor=about is None)
+    data, factor = passages.encoded(passage, id, title, study.looks, with_anchor=about is None)
     if factor < 1:
         heard.notes.append(f"“{title}”: all signals are scaled by {factor:.3f}, as one of them exceeds full scale.")
-    known = passage.place.recording.setting in trained
+    known = passage.place.recording.setting in study.trained
     to.append({"id": id, "title": title, "trained": known, "data": data, **(about or {})})
 
 
-def _driven(
-    recordings: Sequence[Recording],
-    places: Sequence[Place],
-    nets: Mapping[str, Net],
-    trained: set[str],
-    looks: Mapping[str, Look],
-    device: torch.device,
-    workers: Workers,
-) -> Callable[[Heard], None]:
+def _driven(study: Study, places: Sequence[Place]) -> Callable[[Heard], None]:
     """Begins to measure the networks beside the device itself; gives what adds that to the page."""
-    rate = recordings[0].sample_rate
-    every = {recording.setting for recording in recordings}
-    settings = devices.choose_settings(every, trained)
-    measuring = workers if device.type == "cpu" else ALONE
-    driven = devices.drive(nets, settings, trained, rate, measuring)
-    compared = device_table.compare(nets, every, settings, rate, measuring)
-    knobs = knob.measure(nets, places, rate, measuring)
+    rate = study.recordings[0].sample_rate
+    every = {recording.setting for recording in study.recordings}
+    settings = devices.choose_settings(every, study.trained)
+    driven = devices.drive(study.nets, settings, study.trained, rate, study.measuring)
+    compared = device_table.compare(study.nets, every, settings, rate, study.measuring)
+    knobs = knob.measure(study.nets, places, rate, study.measuring)
 
     def add(heard: Heard) -> None:
         curves = driven()
-        drawn = workers.begin(device_charts.driven, curves, looks)
+        drawn = study.workers.begin(device_charts.driven, curves, study.looks)
         table, heard.knobs = compared(), knobs()
-        failed = curves.failed | table.failed | heard.knobs.failed
         heard.sections.append(replace(drawn(), table=device_table.sheet(table)))
-        heard.files |= device_table.files(table, trained)
-        heard.notes += _missing(failed)
+        heard.files |= device_table.files(table, study.trained)
+        heard.notes += _missing(curves.failed | table.failed | heard.knobs.failed)
 
     return add
 
 
-def _recorded(
-    recordings: Sequence[Recording],
-    places: Sequence[Place],
-    nets: Mapping[str, Net],
-    trained: set[str],
-    looks: Mapping[str, Look],
-    device: torch.device,
-    workers: Workers,
-) -> Callable[[Heard], None]:
-    """As `_driven`, beside recordings of the device."""
-    settings = devices.choose_settings((recording.setting for recording in recordings), trained)
-    measuring = workers if device.type == "cpu" else ALONE
-    compared = devices.compare(nets, recordings, settings, trained, device, measuring)
+def _recorded(study: Study) -> Callable[[Heard], None]:
+    """Begins to measure them beside recordings of the device; gives what adds that to the page."""
+    settings = devices.choose_settings((recording.setting for recording in study.recordings), study.trained)
+    compared = devices.compare(study.nets, study.recordings, settings, study.trained, study.device, study.measuring)
 
     def add(heard: Heard) -> None:
         found = compared()
-        if section := device_charts.recorded(found, looks):
+        if section := device_charts.recorded(found, study.looks):
             heard.sections.append(section)
         heard.notes += _missing({label: why for item in found for label, why in item.failed.items()})
 
