@@ -32,8 +32,8 @@ from tests.loss_calls import everywhere
 
 # The same examples in every run, none kept on the disk.
 search = settings(derandomize=True, database=None, deadline=None)
-few = settings(search, max_examples=40)
-many = settings(search, max_examples=80)
+few = settings(search, max_examples=25)
+many = settings(search, max_examples=50)
 
 # Signals.
 
@@ -172,7 +172,7 @@ every_loss = st.one_of(positive_losses, decibel_losses)
 # Rules.
 
 
-@settings(many, max_examples=240)
+@settings(many, max_examples=150)
 @given(loss=every_loss, pair=pairs(), dtype=dtypes)
 def test_value_and_gradients_are_finite(loss: Loss, pair: tuple[Tensor, Tensor], dtype: torch.dtype) -> None:
     input, target = (signal.to(dtype).float().requires_grad_() for signal in pair)

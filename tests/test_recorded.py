@@ -122,8 +122,8 @@ def test_the_transfer_of_a_filter_is_its_response(rate: int) -> None:
 
 def test_noise_in_the_output_lowers_the_coherence_and_not_the_magnitude() -> None:
     """Noise as loud as the signal explains half of the output's power."""
-    x = noise(60, -20)
-    found = transfer(x, x + noise(60, -20, seed=1), RATE)
+    x = noise(20, -20)
+    found = transfer(x, x + noise(20, -20, seed=1), RATE)
     assert np.median(found.coherence) == pytest.approx(0.5, abs=0.02)
     assert np.mean(found.magnitude_db[1:-1]) == pytest.approx(0, abs=0.1)
 
