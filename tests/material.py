@@ -1,7 +1,7 @@
 """What losses are compared on: noise, and music-like material with what a model makes of it."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ def instrument(rng: np.random.Generator) -> Array:
     return signal
 
 
+@cache
 def music(channels: int = 1, level: float = 1.0) -> Pair:
     """Music-like material, and what a saturating, slightly noisy model makes of it."""
     rng = np.random.default_rng(1)
