@@ -94,7 +94,9 @@ class AudioDataModule(LightningDataModule):
         self.found: dict[str, list[Recording]] = {}
 
     def prepare_data(self) -> None:
-        """Find and check the recordings; Lightning calls this in one process only."""
+        """Find and check the recordings, once; Lightning calls this in one process only."""
+        if self.found:
+            return
         self.found = self.recordings()
         if self.check:
             check_content(self.found)

@@ -24,7 +24,7 @@ from models.net import Net
 from models.product import ProductTCN
 from models.system import System
 from tests import composition
-from tests.conftest import ROOT, Entry
+from tests.conftest import ROOT, TINY_MINUTES, Entry
 
 assert train.main  # the import above is used
 
@@ -212,7 +212,7 @@ def test_every_metric_is_zero_at_equality_and_positive_elsewhere(metrics: str) -
 def test_every_data_set_is_found_by_its_configuration(data: str, tiny_root: Path) -> None:
     overrides = [f"data={data}", f"data.root={tiny_root}"]
     if data != "signaltrain":
-        overrides.append("data.recordings.minutes=0.1")
+        overrides.append(f"data.recordings.minutes={TINY_MINUTES}")
     module = instantiate(composed(*overrides).data, receptive_field=25, lookahead=12, seed=1)
     module.prepare_data()
     module.setup("fit")

@@ -16,7 +16,7 @@ from models.product import ProductTCN
 from models.stream import Stream
 from models.system import System
 from models.tcn import TCN
-from tests.conftest import Entry
+from tests.conftest import TINY_MINUTES, Entry
 from tests.loss_calls import LOSSES, build, ordinary
 
 pytestmark = [
@@ -125,7 +125,13 @@ def test_stream_on_a_gpu(name: str) -> None:
 
 
 def test_training_goes_through_on_a_gpu_is_continued_and_scored(entry: Entry, tmp_path: Path, tiny_root: Path) -> None:
-    small = (f"data.root={tiny_root}", "data.recordings.minutes=0.1", "experiment=smoke", "trainer=gpu", "study=s")
+    small = (
+        f"data.root={tiny_root}",
+        f"data.recordings.minutes={TINY_MINUTES}",
+        "experiment=smoke",
+        "trainer=gpu",
+        "study=s",
+    )
     assert (result := entry("train.py", *small)).code == 0, result.err
     assert (result := entry("train.py", *small, "trainer.max_epochs=2")).code == 0, result.err
     (folder,) = (path for path in (tmp_path / "runs/s").iterdir() if path.is_dir())

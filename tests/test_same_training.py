@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from pytorch_lightning.loggers.logger import DummyLogger
 
 from models import run_files
 from models.callbacks import TrainingBar
@@ -89,19 +90,19 @@ def test_a_name_is_no_longer_than_a_folder_may_have_it(train: Entry, tmp_path: P
 # Data that moved
 
 
-def test_data_that_moved_are_the_same_data(train: Entry, tmp_path: Path, tiny_root: Path) -> None:
-    folder = tmp_path / "runs/tiny/a"
-    assert train("name=a").code == 0
+def test_data_that_moved_are_the_same_data(train: Entry, tmp_path: Path, tiny_root: Path, finished: Path) -> None:
     there = shutil.copytree(tiny_root, tmp_path / "job" / "tiny")
     result = train("name=a", f"data.root={there}", "trainer.max_epochs=2")
     assert result.code == 0, result.err
-    assert Run.read(folder).config["data"]["root"] == str(there)
-    assert Run.read(folder).status["epochs"] == 2
+    assert Run.read(finished).config["data"]["root"] == str(there)
+    assert Run.read(finished).status["epochs"] == 2
 
 
-def test_other_data_are_refused_here_and_elsewhere(train: Entry, tmp_path: Path, tiny_root: Path) -> None:
+def test_other_data_are_refused_here_and_elsewhere(
+    train: Entry, tmp_path: Path, tiny_root: Path, finished: Path
+) -> None:
     here = shutil.copytree(tiny_root, tmp_path / "data")
-    assert train("name=a", f"data.root={here}").code == 0
+    run_files.write_config(finished, read_at(finished, here))
     places = {split: shutil.copytree(here, tmp_path / split) for split in ("Train", "Test")}
     for split, root in (places | {"Val": here}).items():
         target = next((root / split).glob("target_*"))
@@ -111,11 +112,16 @@ def test_other_data_are_refused_here_and_elsewhere(train: Entry, tmp_path: Path,
         assert f"the {split.lower()} split in {root} is not the one" in result.err
 
 
+def read_at(folder: Path, root: Path) -> dict[str, Any]:
+    """The configuration of a run, with other data."""
+    config = Run.read(folder).config
+    return config | {"data": config["data"] | {"root": str(root)}}
+
+
 def test_data_that_moved_from_a_run_without_fingerprints_are_refused(
-    train: Entry, tmp_path: Path, tiny_root: Path
+    train: Entry, tmp_path: Path, tiny_root: Path, finished: Path
 ) -> None:
-    assert train("name=a").code == 0
-    run_files.write_status(tmp_path / "runs/tiny/a", "interrupted")
+    run_files.write_status(finished, "interrupted")
     there = shutil.copytree(tiny_root, tmp_path / "job")
     result = train("name=a", f"data.root={there}")
     assert f"data.root is {tiny_root} there and {there} here" in result.err
@@ -124,6 +130,28 @@ def test_data_that_moved_from_a_run_without_fingerprints_are_refused(
 # Weights & Biases
 
 
+def test_a_continued_run_has_the_number_that_it_had(
+    train: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers: list[str] = []
+
+    class Wandb(DummyLogger):
+        def __init__(self, id: str, **_: Any) -> None:
+            super().__init__()
+            numbers.append(id)
+
+    monkeypatch.setattr("pytorch_lightning.loggers.WandbLogger", Wandb)
+    for interrupted in (True, False):
+        with monkeypatch.context() as patch:
+            if interrupted:
+                patch.setattr(TrainingBar, "on_train_epoch_end", interruption, raising=False)
+            assert (train("name=a", "logger=wandb", "trainer.max_epochs=2").code != 0) is interrupted
+    assert numbers == 2 * [Run.read(tmp_path / "runs/tiny/a").status["wandb_id"]]
+    assert train("name=b", "logger=wandb").code == 0
+    assert numbers[2] != numbers[0]
+
+
+@pytest.mark.slow
 def test_a_continued_run_is_one_run_of_wandb(train: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(TrainingBar, "on_train_epoch_end", interruption, raising=False)

@@ -20,7 +20,7 @@ from models import run_files
 from models.callbacks import TrainingBar
 from scripts.training.stops import requeue
 from tests.conftest import RANDOM, ROOT, TINY, Entry
-from tests.forked import ended, forked, killed
+from tests.forked import ended, forked
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
@@ -53,11 +53,11 @@ def runs(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def falls_in(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Has something happen after a number of batches, once."""
+    """Has something happen after a number of batches, once; the last that was asked for."""
+    update = TrainingBar.on_train_batch_end
 
     def after(batches: int, what: Any) -> None:
         seen: list[int] = []
-        update = TrainingBar.on_train_batch_end
 
         def falls(self: TrainingBar, *arguments: Any) -> None:
             update(self, *arguments)
@@ -74,16 +74,20 @@ def interruption() -> None:
     raise KeyboardInterrupt
 
 
+def dies() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @pytest.mark.parametrize(
     "options",
     [
-        ["+trainer.val_check_interval=0.5", "scheduler.patience=1"],
+        ["+trainer.val_check_interval=0.5", "scheduler.patience=1", *RANDOM],
         ["+trainer.check_val_every_n_epoch=2", "scheduler.patience=1"],
         ["+trainer.check_val_every_n_epoch=null", "+trainer.val_check_interval=3", "scheduler=cosine"],
         ["+trainer.max_steps=9", "scheduler=cosine"],
         ["trainer.max_epochs=-1", "+trainer.max_steps=11", "scheduler=cosine", "+trainer.val_check_interval=0.5"],
         ["trainer.accumulate_grad_batches=3", "scheduler=cosine"],
-        ["trainer.num_sanity_val_steps=1", "+trainer.val_check_interval=0.25", "scheduler=none"],
+        ["trainer.num_sanity_val_steps=1", "+trainer.val_check_interval=0.25", "scheduler=none", *RANDOM],
         ["trainer.limit_val_batches=0", "scheduler=none"],
     ],
     ids=lambda options: options[0].lstrip("+"),
@@ -91,7 +95,7 @@ def interruption() -> None:
 def test_what_is_stopped_within_an_epoch_ends_at_the_same_weights(
     train: Entry, runs: Path, falls_in: Any, options: list[str]
 ) -> None:
-    options = [*RANDOM, "trainer.max_epochs=3", *options]
+    options = ["trainer.max_epochs=3", *options]
     assert train("name=whole", *options).code == 0
     # Of 4 an epoch: after the first validation; and once again, as what is continued twice is the same for all.
     for batches in (5, 2) if "+trainer.val_check_interval=0.5" in options else (5,):
@@ -104,8 +108,8 @@ def test_what_is_stopped_within_an_epoch_ends_at_the_same_weights(
 
 
 def test_an_end_within_an_epoch_is_continued_from_the_whole_one_before(train: Entry, runs: Path) -> None:
-    assert train("name=whole", *RANDOM, "trainer.max_epochs=9", "+trainer.max_steps=13").code == 0
-    for steps in (2, 6, 7, 13):
+    assert train("name=whole", *RANDOM, "trainer.max_epochs=9", "+trainer.max_steps=9").code == 0
+    for steps in (2, 6, 7, 9):
         assert train("name=parts", *RANDOM, "trainer.max_epochs=9", f"+trainer.max_steps={steps}").code == 0
         assert run_files.read_status(runs / "parts")["steps"] == steps
         assert (runs / "parts/checkpoints/whole.ckpt").exists() == (steps > 2)
@@ -212,27 +216,18 @@ def killed_until_finished(folder: Path, root: Path, kills: int, seed: int) -> No
     assert done.returncode == 0, done.stderr
 
 
-def test_a_killed_training_is_continued(train: Entry, runs: Path) -> None:
-    """Killed when it has begun, and after two epochs of six."""
-    options = (*RANDOM, "trainer.max_epochs=6", "scheduler=cosine")
+def test_a_killed_training_is_continued(train: Entry, runs: Path, falls_in: Any) -> None:
+    """Killed before its first checkpoint, and in the second epoch of three."""
+    options = (*RANDOM, "trainer.max_epochs=3", "scheduler=cosine")
     assert train("name=whole", *options).code == 0
-    parts = runs / "parts"
-    for moment in (
-        lambda: run_files.read_status(parts)["state"] == "running",
-        lambda: (parts / "metrics.csv").exists() and (parts / "metrics.csv").read_text().count("\n") > 2,
-    ):
+    for batches in (2, 6):  # of 4 an epoch
+        falls_in(batches, dies)
         copy = forked(lambda: train("name=parts", *options))
-        wait_for(moment)
-        assert killed(copy) == signal.SIGKILL
+        assert ended(copy) == -signal.SIGKILL
+        assert run_files.read_status(runs / "parts")["state"] == "running"
+    falls_in(0, dies)
     assert train("name=parts", *options).code == 0
     assert same(runs / "whole", runs / "parts")
-
-
-def wait_for(condition: Any, seconds: float = 100) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)
 
 
 @pytest.mark.slow
@@ -245,24 +240,25 @@ def test_a_training_killed_twenty_times_is_continued(tmp_path: Path, tiny_root: 
     assert same(tmp_path / "whole", tmp_path / "parts")
 
 
-@pytest.mark.parametrize("file", ["best", "last"])
 def test_a_kill_while_a_checkpoint_is_written_leaves_the_old_one(
-    train: Entry, runs: Path, monkeypatch: pytest.MonkeyPatch, file: str
+    train: Entry, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A half of it is written when the process dies, so that nothing is cleaned up."""
-    assert train("name=whole", "trainer.max_epochs=3").code == 0
+    options = ("trainer.max_epochs=2", "optimizer.lr=0.003")  # at which the second epoch is the better one
+    assert train("name=whole", *options).code == 0
     save = torch.save
+    for file in ("best", "last"):
 
-    def half(content: dict[str, Any], path: Path) -> None:
-        save(content, path)
-        if file in str(path) and content["epoch"] == 1:
-            os.truncate(path, os.path.getsize(path) // 2)
-            os.kill(os.getpid(), signal.SIGKILL)
+        def half(content: dict[str, Any], path: Path, file: str = file) -> None:
+            save(content, path)
+            if file in path.name and content["epoch"] == 1:
+                os.truncate(path, os.path.getsize(path) // 2)
+                dies()
 
-    with monkeypatch.context() as patch:
-        patch.setattr(torch, "save", half)
-        copy = forked(lambda: train("name=parts", "trainer.max_epochs=3"))
-    assert ended(copy) == -signal.SIGKILL
-    assert any(name.name.startswith(f".{file}.ckpt.") for name in (runs / "parts/checkpoints").iterdir())
-    assert train("name=parts", "trainer.max_epochs=3").code == 0
-    assert same(runs / "whole", runs / "parts")
+        with monkeypatch.context() as patch:
+            patch.setattr(torch, "save", half)
+            copy = forked(lambda file=file: train(f"name={file}", *options))
+        assert ended(copy) == -signal.SIGKILL
+        assert any(name.name.startswith(f".{file}.ckpt.") for name in (runs / file / "checkpoints").iterdir())
+        assert train(f"name={file}", *options).code == 0
+        assert same(runs / "whole", runs / file)
