@@ -21,6 +21,7 @@ import yaml
 from models.atomic import write_text
 
 FORMAT = 1  # of a run; one that does not tell is of the first
+SHOWN = 20  # runs, where a folder of them is named in place of one
 STATES = ("running", "interrupted", "failed", "finished")
 
 
@@ -56,7 +57,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = yaml.load(file.read_text(encoding="utf-8"), _RefusingAliases)
     except OSError as error:
-        raise RunError(f"{file}: cannot be read ({error.strerror}); is {folder} the folder of a run?") from error
+        raise RunError(f"{file}: cannot be read ({error.strerror}); {_instead_of(folder)}") from error
     except Exception as error:  # besides YAMLError, whatever a value raises that is not what its tag says
         raise RunError(f"{file}: is not a plain YAML file: {error}") from error
     if not isinstance(config, dict):
@@ -67,6 +68,17 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{file}: is of format {number!r}, and this version reads up to {FORMAT}. Update it, or train the run again"
         )
     return config
+
+
+def _instead_of(folder: Path) -> str:
+    """What to name instead of a folder that is not one of a run."""
+    if not folder.is_dir():
+        return f"there is no folder {folder}"
+    found = [*folder.glob("*/config.yaml"), *folder.glob("*/*/config.yaml")]
+    if runs := sorted(str(file.parent.relative_to(folder)) for file in found):
+        more = f" and {len(runs) - SHOWN} more" if len(runs) > SHOWN else ""
+        return f"{folder} holds runs, name one of them: {', '.join(runs[:SHOWN])}{more}"
+    return f"is {folder} the folder of a run?"
 
 
 def write_status(folder: Path, state: str, **details: Any) -> None:

@@ -198,6 +198,24 @@ def test_a_network_is_that_of_the_weights_that_were_told(folder: Path) -> None:
     Run.read(folder).net()
 
 
+def test_what_is_no_run_tells_what_to_name(tmp_path: Path) -> None:
+    for name in ("gpu/l1", "mr"):
+        (tmp_path / name).mkdir(parents=True)
+        run_files.write_config(tmp_path / name, {})
+    with pytest.raises(RunError, match=f"{tmp_path} holds runs, name one of them: gpu/l1, mr$"):
+        Run.read(tmp_path)
+    for number in range(100, 120):
+        (tmp_path / f"{number}").mkdir()
+        run_files.write_config(tmp_path / f"{number}", {})
+    with pytest.raises(RunError, match=r"one of them: 100, 101, .*, 119 and 2 more$"):
+        Run.read(tmp_path)
+    with pytest.raises(RunError, match=f"there is no folder {tmp_path}/nowhere$"):
+        Run.read(tmp_path / "nowhere")
+    (tmp_path / "mr" / "empty").mkdir()
+    with pytest.raises(RunError, match=f"is {tmp_path}/mr/empty the folder of a run"):
+        Run.read(tmp_path / "mr" / "empty")
+
+
 def test_a_folder_of_neither_configuration_nor_checkpoint_holds_no_run(folder: Path) -> None:
     assert Run.read_if_any(folder / "none") is None
     assert Run.read_if_any(folder) == Run.read(folder)
