@@ -13,26 +13,31 @@ import pytest
 import yaml
 from hydra._internal import config_loader_impl, defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import ConfigRepository
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 FAST_YAML = SimpleNamespace(**vars(yaml) | {"SafeLoader": yaml.CSafeLoader})  # libyaml's gives the same
 
 _parsed: dict[Hashable, Any] = {}
+_files: dict[Hashable, bytes] = {}
 _lists: dict[Hashable, Any] = {}
 _composed: dict[Hashable, bytes] = {}
 
 _parse = OverridesParser.parse_rule
+_load = ConfigRepository.load_config
 _list_of = defaults_list.create_defaults_list
 _compose = ConfigLoaderImpl._compose_config_from_defaults_list
 
 
 def remembered(patch: pytest.MonkeyPatch) -> None:
-    """Has Hydra keep what an option is parsed to, of which files chosen groups are made, and what these give together.
+    """Has Hydra keep what an option is parsed to, what a file holds, which files belong to the chosen groups, and what
+    these give together.
 
     What the other options change is made anew each time. Files must not change meanwhile.
     """
     patch.setattr("omegaconf._utils.yaml", FAST_YAML)
     patch.setattr(OverridesParser, "parse_rule", _parsed_once)
+    patch.setattr(ConfigRepository, "load_config", _loaded_once)
     patch.setattr(config_loader_impl, "create_defaults_list", _listed_once)
     patch.setattr(ConfigLoaderImpl, "_compose_config_from_defaults_list", _composed_once)
 
@@ -41,6 +46,13 @@ def _parsed_once(self: OverridesParser, text: str, rule: str) -> Any:
     if (text, rule) not in _parsed:
         _parsed[text, rule] = _parse(self, text, rule)
     return copy.copy(_parsed[text, rule])  # Hydra sets its loader
+
+
+def _loaded_once(self: ConfigRepository, config_path: str) -> Any:
+    key = (_sources(self), config_path)
+    if key not in _files:
+        _files[key] = pickle.dumps(_load(self, config_path))
+    return pickle.loads(_files[key])
 
 
 def _listed_once(repo: Any, config_name: str, overrides_list: list[Any], **options: bool) -> Any:

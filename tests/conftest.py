@@ -210,6 +210,13 @@ def evaluate(entry: Entry) -> Entry:
     return run
 
 
+@pytest.fixture
+def scoring(evaluate: Entry, monkeypatch: pytest.MonkeyPatch) -> Entry:
+    """The same without the tables, which take a third of its time: for tests that look at scores and notes."""
+    monkeypatch.setattr("scripts.results.formats.write", lambda out, evaluation: None)
+    return evaluate
+
+
 # For the report's page: a browser, which is started once for a file of tests
 
 

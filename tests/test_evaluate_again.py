@@ -55,53 +55,53 @@ def test_evaluating_again_scores_nothing_and_gives_the_same_files(
     assert results(study) == first
 
 
-def test_a_run_of_before_the_metrics_moved_is_scored(evaluate: Entry, study: Path) -> None:
+def test_a_run_of_before_the_metrics_moved_is_scored(scoring: Entry, study: Path) -> None:
     """The metrics that a run was validated with are not those it is scored with: they may lie where they like."""
     with (study / "l1-seed1/config.yaml").open("a") as config:
         config.write("metrics: {GR: {_target_: models.metrics.GainReductionError, sample_rate: 44100}}\n")
-    assert evaluate(f"runs={study}").code == 0
+    assert scoring(f"runs={study}").code == 0
     assert set(names(study / "results")) == {"unprocessed", "l1-seed1", "mrstft-seed1"}
 
 
 def test_one_more_run_is_scored_alone(
-    evaluate: Entry, study: Path, data_root: Path, work: list[tuple[str, ...]]
+    scoring: Entry, study: Path, data_root: Path, work: list[tuple[str, ...]]
 ) -> None:
-    assert evaluate(f"runs={study}").code == 0
+    assert scoring(f"runs={study}").code == 0
     before = read(study / "results")
     make_run(study / "esr-seed1", data_root, 3)
     work.clear()
-    assert evaluate(f"runs={study}").code == 0
+    assert scoring(f"runs={study}").code == 0
     assert len(work) == 1
     after = read(study / "results")
     assert names(study / "results") == ["unprocessed", "esr-seed1", "l1-seed1", "mrstft-seed1"]
     assert [row for row in after if not row["run"].endswith("esr-seed1")] == before
 
 
-def test_a_metric_more_is_scored_alone_for_all_runs(evaluate: Entry, study: Path, work: list[tuple[str, ...]]) -> None:
-    assert evaluate(f"runs={study}").code == 0
+def test_a_metric_more_is_scored_alone_for_all_runs(scoring: Entry, study: Path, work: list[tuple[str, ...]]) -> None:
+    assert scoring(f"runs={study}").code == 0
     before = read(study / "results")
     work.clear()
     more = "+conventions.standard.MSE._target_=auraloss.time.MSELoss"
-    assert evaluate(f"runs={study}", more).code == 0
+    assert scoring(f"runs={study}", more).code == 0
     assert work == [("standard.MSE",)] * 3
     after = read(study / "results")
     assert [row for row in after if row["metric"] != "MSE"] == before
     assert len(after) == len(before) + 3 * 3  # networks × segments
     work.clear()
-    assert evaluate(f"runs={study}").code == 0  # without it, nor is the rest forgotten
-    assert evaluate(f"runs={study}", more).code == 0
+    assert scoring(f"runs={study}").code == 0  # without it, nor is the rest forgotten
+    assert scoring(f"runs={study}", more).code == 0
     assert work == []
 
 
-def test_a_metric_with_other_options_is_scored_anew(evaluate: Entry, study: Path, work: list[tuple[str, ...]]) -> None:
-    assert evaluate(f"runs={study}").code == 0
+def test_a_metric_with_other_options_is_scored_anew(scoring: Entry, study: Path, work: list[tuple[str, ...]]) -> None:
+    assert scoring(f"runs={study}").code == 0
     work.clear()
-    assert evaluate(f"runs={study}", "conventions.standard.ESR.eps=0.5").code == 0
+    assert scoring(f"runs={study}", "conventions.standard.ESR.eps=0.5").code == 0
     assert work == [("standard.ESR",)] * 3
 
 
 def test_a_metric_whose_function_is_edited_is_scored_anew(
-    evaluate: Entry, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: list[tuple[str, ...]]
+    scoring: Entry, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: list[tuple[str, ...]]
 ) -> None:
     """Also where the function makes a loss of another file, and is called for a sample rate."""
     file = tmp_path / "own_metrics.py"
@@ -110,24 +110,24 @@ def test_a_metric_whose_function_is_edited_is_scored_anew(
     monkeypatch.syspath_prepend(tmp_path)
     made = "{_target_: own_metrics.mse, _partial_: true}"
     own = f"+conventions.own.MSE={{_target_: scripts.scoring.metrics.AtRate, make: {made}}}"
-    assert evaluate(f"runs={study}", own).code == 0
+    assert scoring(f"runs={study}", own).code == 0
     work.clear()
-    assert evaluate(f"runs={study}", own).code == 0
+    assert scoring(f"runs={study}", own).code == 0
     assert work == []
     file.write_text(text + "# edited\n")
-    assert evaluate(f"runs={study}", own).code == 0
+    assert scoring(f"runs={study}", own).code == 0
     assert work == [("own.MSE",)] * 3
 
 
-def test_kept_scores_of_another_split_are_not_taken(evaluate: Entry, study: Path, work: list[tuple[str, ...]]) -> None:
-    assert evaluate(f"runs={study}").code == 0
+def test_kept_scores_of_another_split_are_not_taken(scoring: Entry, study: Path, work: list[tuple[str, ...]]) -> None:
+    assert scoring(f"runs={study}").code == 0
     first = results(study)
     (file,) = (study / "l1-seed1" / "scores").iterdir()
     whole = file.read_bytes()
     text = whole.decode().partition("\n")[2].rstrip().replace('[["3",', '[["4",', 1)
     file.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n")
     work.clear()
-    assert evaluate(f"runs={study}").code == 0
+    assert scoring(f"runs={study}").code == 0
     assert work == [("standard.L1",)]
     assert results(study) == first
 
@@ -163,17 +163,17 @@ def other_length(study: Path, data_root: Path) -> list[str]:
 def test_scores_of_anything_else_are_not_taken(
     change: Callable[[Path, Path], list[str]],
     networks: int,
-    evaluate: Entry,
+    scoring: Entry,
     study: Path,
     data_root: Path,
     work: list[tuple[str, ...]],
 ) -> None:
-    assert evaluate(f"runs={study}").code == 0
+    assert scoring(f"runs={study}").code == 0
     before = of(read(study / "results"), "l1-seed1")
     files = sorted(study.rglob("*.json"))
     options = change(study, data_root)
     work.clear()
-    result = evaluate(f"runs={study}", *options)
+    result = scoring(f"runs={study}", *options)
     assert result.code == 0, result.err
     assert len(work) == networks
     assert of(read(study / "results"), "l1-seed1") != before
@@ -181,12 +181,12 @@ def test_scores_of_anything_else_are_not_taken(
 
 
 def test_scores_of_other_code_are_not_taken(
-    evaluate: Entry, study: Path, work: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+    scoring: Entry, study: Path, work: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert evaluate(f"runs={study}").code == 0
-    monkeypatch.setattr(depends, "version", lambda library: f"{library} 99")
+    assert scoring(f"runs={study}").code == 0
+    monkeypatch.setattr(depends, "_version", lambda library: f"{library} 99")
     work.clear()
-    assert evaluate(f"runs={study}").code == 0
+    assert scoring(f"runs={study}").code == 0
     assert len(work) == 3
 
 
@@ -238,27 +238,27 @@ def test_every_way_to_import_a_file_counts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", None])
 def test_damaged_scores_are_scored_again(
-    content: bytes | None, evaluate: Entry, study: Path, work: list[tuple[str, ...]]
+    content: bytes | None, scoring: Entry, study: Path, work: list[tuple[str, ...]]
 ) -> None:
-    assert evaluate(f"runs={study}").code == 0
+    assert scoring(f"runs={study}").code == 0
     first = results(study)
     (file,) = (study / "l1-seed1" / "scores").iterdir()
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2] if content is None else content)
     work.clear()
-    assert evaluate(f"runs={study}").code == 0
+    assert scoring(f"runs={study}").code == 0
     assert len(work) == 1
     assert results(study) == first
     assert file.read_bytes() == whole
 
 
 def test_a_run_that_cannot_be_written_to_is_scored_all_the_same(
-    evaluate: Entry, study: Path, work: list[tuple[str, ...]]
+    scoring: Entry, study: Path, work: list[tuple[str, ...]]
 ) -> None:
     (study / "l1-seed1" / "scores").write_text("a file where the folder should be")
     for _ in range(2):
         work.clear()
-        result = evaluate(f"runs={study}")
+        result = scoring(f"runs={study}")
         assert result.code == 0, result.err
         assert "cannot be written" in result.out
         assert len(of(read(study / "results"), "l1-seed1")) == 3 * 4
@@ -266,7 +266,7 @@ def test_a_run_that_cannot_be_written_to_is_scored_all_the_same(
 
 
 def test_ctrl_c_keeps_the_runs_scored_so_far(
-    evaluate: Entry, study: Path, work: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+    scoring: Entry, study: Path, work: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     render, segments = scorer.render, []
 
@@ -278,13 +278,13 @@ def test_ctrl_c_keeps_the_runs_scored_so_far(
 
     with monkeypatch.context() as patch:
         patch.setattr(scorer, "render", interrupted)
-        result = evaluate(f"runs={study}")
+        result = scoring(f"runs={study}")
     assert result.code == 130
     assert "the same command continues" in result.out
     assert "Traceback" not in result.err
     assert not (study / "results" / "scores.csv").exists()
     work.clear()
-    assert evaluate(f"runs={study}").code == 0
+    assert scoring(f"runs={study}").code == 0
     assert len(work) == 1
     assert names(study / "results") == ["unprocessed", "l1-seed1", "mrstft-seed1"]
 

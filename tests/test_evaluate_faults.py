@@ -165,9 +165,9 @@ def test_runs_that_cannot_be_used_are_named_and_the_others_are_scored(
     assert not list(study.rglob("trap"))
 
 
-def test_if_no_run_can_be_used_all_are_named(evaluate: Entry, study: Path) -> None:
+def test_if_no_run_can_be_used_all_are_named(scoring: Entry, study: Path) -> None:
     reasons = [damage_checkpoint(study / "l1-seed1"), damage_hostile_target(study / "mrstft-seed1")]
-    result = evaluate(f"runs={study}")
+    result = scoring(f"runs={study}")
     assert result.code == 1
     for folder, reason in zip(("l1-seed1", "mrstft-seed1"), reasons, strict=True):
         assert folder in result.err
@@ -177,30 +177,30 @@ def test_if_no_run_can_be_used_all_are_named(evaluate: Entry, study: Path) -> No
 
 
 @pytest.mark.parametrize("status", [None, "nonsense", '{"state": "running"}'])
-def test_a_run_that_is_not_finished_is_scored_with_a_note(status: str | None, evaluate: Entry, study: Path) -> None:
+def test_a_run_that_is_not_finished_is_scored_with_a_note(status: str | None, scoring: Entry, study: Path) -> None:
     file = study / "l1-seed1" / "status.json"
     if status is None:
         file.unlink()
     else:
         file.write_text(status)
-    result = evaluate(f"runs={study}/l1-seed1")
+    result = scoring(f"runs={study}/l1-seed1")
     assert result.code == 0, result.err
     word = "running" if status and "running" in status else "interrupted"
     assert f"l1-seed1 is {word}: its best checkpoint so far is scored." in result.out
 
 
-def test_a_run_that_saw_a_few_crops_only_is_told(evaluate: Entry, study: Path) -> None:
+def test_a_run_that_saw_a_few_crops_only_is_told(scoring: Entry, study: Path) -> None:
     config = run_files.read_config(study / "l1-seed1")
     run_files.write_config(study / "l1-seed1", config | {"trainer": {"overfit_batches": 2}})
-    result = evaluate(f"runs={study}")
+    result = scoring(f"runs={study}")
     assert result.code == 0, result.err
     (note,) = [line for line in result.out.splitlines() if "overfit_batches=2" in line]
     assert "l1-seed1 was trained on a few crops only" in note
 
 
-def test_a_model_that_has_collapsed_to_silence_is_told(evaluate: Entry, study: Path, data_root: Path) -> None:
+def test_a_model_that_has_collapsed_to_silence_is_told(scoring: Entry, study: Path, data_root: Path) -> None:
     make_run(study / "esr-seed1", data_root, 3, gain=1e-9)
-    result = evaluate(f"runs={study}")
+    result = scoring(f"runs={study}")
     assert result.code == 0, result.err
     (note,) = [line for line in result.out.splitlines() if "collapsed to silence" in line]
     assert "esr-seed1" in note
@@ -209,43 +209,43 @@ def test_a_model_that_has_collapsed_to_silence_is_told(evaluate: Entry, study: P
 # Which data
 
 
-def test_a_missing_data_set_is_named(evaluate: Entry, tmp_path: Path) -> None:
+def test_a_missing_data_set_is_named(scoring: Entry, tmp_path: Path) -> None:
     make_run(tmp_path / "runs" / "study" / "l1-seed1", tmp_path / "gone")
-    result = evaluate()
+    result = scoring()
     assert result.code == 1
     assert f"{tmp_path / 'gone'} does not exist" in result.err
     assert "data.root=" in result.err
     assert "Traceback" not in result.err
 
 
-def test_the_data_of_most_runs_are_the_test_set(evaluate: Entry, study: Path, tmp_path: Path) -> None:
+def test_the_data_of_most_runs_are_the_test_set(scoring: Entry, study: Path, tmp_path: Path) -> None:
     make_run(study / "a-seed1", tmp_path / "other", 3)  # the first of the study
-    reason = left_out(evaluate(f"runs={study}"), study, "a-seed1")
+    reason = left_out(scoring(f"runs={study}"), study, "a-seed1")
     assert str(tmp_path / "other") in reason
     assert "data=signaltrain data.root=" in reason
 
 
 def test_data_that_the_command_names_are_the_test_set_of_all(
-    evaluate: Entry, study: Path, data_root: Path, tmp_path: Path
+    scoring: Entry, study: Path, data_root: Path, tmp_path: Path
 ) -> None:
     make_run(study / "esr-seed1", tmp_path / "other", 3)
-    result = evaluate(f"runs={study}", "data=signaltrain", f"data.root={data_root}")
+    result = scoring(f"runs={study}", "data=signaltrain", f"data.root={data_root}")
     assert result.code == 0, result.err
     assert names(study / "results") == ["unprocessed", "esr-seed1", "l1-seed1", "mrstft-seed1"]
     (note,) = [note for note in info(study / "results")["notes"] if "not those of training" in note]
     assert f"The test data, {data_root}, are not those of training ({tmp_path / 'other'})." in note
     assert f"the Train folder of {data_root}" in note
-    of_own = evaluate(f"runs={study}/l1-seed1", "data=signaltrain", f"data.root={data_root}")
+    of_own = scoring(f"runs={study}/l1-seed1", "data=signaltrain", f"data.root={data_root}")
     assert "not those of training" not in of_own.out
 
 
 def test_a_folder_written_in_two_ways_is_one_data_set(
-    evaluate: Entry, study: Path, data_root: Path, tmp_path: Path
+    scoring: Entry, study: Path, data_root: Path, tmp_path: Path
 ) -> None:
     make_run(study / "esr-seed1", data_root / "Test" / "..", 3)
     (tmp_path / "link").symlink_to(data_root)
     make_run(study / "stft-seed1", Path("link"), 4)  # from the working directory
-    result = evaluate(f"runs={study}")
+    result = scoring(f"runs={study}")
     assert result.code == 0, result.err
     assert len(names(study / "results")) == 5
 
@@ -258,11 +258,11 @@ def test_a_folder_written_in_two_ways_is_one_data_set(
     ],
 )
 def test_a_run_of_another_sample_rate_or_number_of_channels(
-    changed: dict[str, Any], named: bool, words: list[str], evaluate: Entry, study: Path, data_root: Path
+    changed: dict[str, Any], named: bool, words: list[str], scoring: Entry, study: Path, data_root: Path
 ) -> None:
     make_run(study / "esr-seed1", data_root, 3, **changed)
     data = ["data=signaltrain", f"data.root={data_root}"] if named else []
-    reason = left_out(evaluate(f"runs={study}", *data), study, "esr-seed1")
+    reason = left_out(scoring(f"runs={study}", *data), study, "esr-seed1")
     for word in words:
         assert word in reason
 
@@ -272,25 +272,25 @@ def test_a_run_of_another_sample_rate_or_number_of_channels(
     [({"controls": 3}, "3 controls, the test data 2"), ({"in_channels": 2}, "2 channels, the test data 1")],
 )
 def test_a_run_of_a_network_for_other_data(
-    network: dict[str, int], words: str, evaluate: Entry, study: Path, data_root: Path
+    network: dict[str, int], words: str, scoring: Entry, study: Path, data_root: Path
 ) -> None:
     make_run(study / "esr-seed1", data_root, 3, model=MODEL | network)
-    assert words in left_out(evaluate(f"runs={study}"), study, "esr-seed1")
+    assert words in left_out(scoring(f"runs={study}"), study, "esr-seed1")
 
 
-def test_a_network_whose_output_is_not_finite(evaluate: Entry, study: Path, data_root: Path) -> None:
+def test_a_network_whose_output_is_not_finite(scoring: Entry, study: Path, data_root: Path) -> None:
     bad = make_run(study / "esr-seed1", data_root, 3)
     file = bad / "checkpoints" / "best.ckpt"
     state = torch.load(file, weights_only=True)
     state["state_dict"]["net.mix.bias"].fill_(float("nan"))
     torch.save(state, file)
-    reason = left_out(evaluate(f"runs={study}"), study, "esr-seed1")
+    reason = left_out(scoring(f"runs={study}"), study, "esr-seed1")
     assert "input_3_.wav is not finite between samples 0 and 70000" in reason
 
 
 @pytest.mark.parametrize("error", [RuntimeError("out of memory"), ValueError("too short")])
 def test_a_failure_while_scoring_one_run(
-    error: Exception, evaluate: Entry, study: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, scoring: Entry, study: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_run(study / "esr-seed1", data_root, 3)
     render, seen = scorer.render, []
@@ -303,9 +303,9 @@ def test_a_failure_while_scoring_one_run(
         return render(net, *arguments)
 
     monkeypatch.setattr(scorer, "render", fails)
-    assert left_out(evaluate(f"runs={study}"), study, "esr-seed1") == str(error)
+    assert left_out(scoring(f"runs={study}"), study, "esr-seed1") == str(error)
     monkeypatch.undo()
-    result = evaluate(f"runs={study}")  # and the next evaluation makes up for it
+    result = scoring(f"runs={study}")  # and the next evaluation makes up for it
     assert result.code == 0, result.err
     assert info(study / "results")["left_out"] == []
 
@@ -334,12 +334,12 @@ def test_whichever_networks_fail_they_are_told_and_all_others_are_scored(count: 
         assert all(set(o.scores) == {A, B} for o in outcomes.values() if isinstance(o, Scored))
 
 
-def test_if_all_fail_the_results_of_before_stay(evaluate: Entry, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert evaluate(f"runs={study}").code == 0
+def test_if_all_fail_the_results_of_before_stay(scoring: Entry, study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert scoring(f"runs={study}").code == 0
     kept = (study / "results" / "scores.csv").read_bytes()
     for folder in ("l1-seed1", "mrstft-seed1"):
         damage_checkpoint(study / folder)
-    result = evaluate(f"runs={study}")
+    result = scoring(f"runs={study}")
     assert result.code == 1
     assert "none of the runs can be scored" in result.err
     assert (study / "results" / "scores.csv").read_bytes() == kept
@@ -348,16 +348,16 @@ def test_if_all_fail_the_results_of_before_stay(evaluate: Entry, study: Path, mo
 # The test split
 
 
-def test_a_run_whose_test_split_has_changed_since_is_left_out(evaluate: Entry, study: Path, data_root: Path) -> None:
+def test_a_run_whose_test_split_has_changed_since_is_left_out(scoring: Entry, study: Path, data_root: Path) -> None:
     now = fingerprint(signaltrain.recordings(data_root)["test"])
     make_run(study / "esr-seed1", data_root, 3)
     run_files.write_status(study / "esr-seed1", "finished", test_split="0123456789abcdef")
     run_files.write_status(study / "l1-seed1", "finished", test_split=now)
-    reason = left_out(evaluate(f"runs={study}"), study, "esr-seed1")
+    reason = left_out(scoring(f"runs={study}"), study, "esr-seed1")
     for word in ("0123456789abcdef", now, "Train it again", "data=signaltrain data.root="):
         assert word in reason
 
-    result = evaluate(f"runs={study}", "data=signaltrain", f"data.root={data_root}")  # as the remedy says
+    result = scoring(f"runs={study}", "data=signaltrain", f"data.root={data_root}")  # as the remedy says
     assert result.code == 0, result.err
     assert of(read(study / "results"), "esr-seed1")
 
@@ -391,17 +391,17 @@ def test_what_a_metric_cannot_say_of_one_run_is_noted(
     assert f"{study}/l1-seed1: standard.L1 is not finite in {1 + len(FRAMES)} of 3 rows." in result.out
 
 
-def test_one_name_for_metrics_of_two_directions_is_refused(evaluate: Entry, study: Path) -> None:
-    result = evaluate(f"runs={study}", "+conventions.own.L1._target_=auraloss.time.SISDRLoss")
+def test_one_name_for_metrics_of_two_directions_is_refused(scoring: Entry, study: Path) -> None:
+    result = scoring(f"runs={study}", "+conventions.own.L1._target_=auraloss.time.SISDRLoss")
     assert result.code == 1
     assert "own.L1: another convention has a metric of this name with another direction or unit" in result.err
     assert "Traceback" not in result.err
 
 
-def test_a_training_that_lies_in_two_studies_counts_once(evaluate: Entry, study: Path, tmp_path: Path) -> None:
+def test_a_training_that_lies_in_two_studies_counts_once(scoring: Entry, study: Path, tmp_path: Path) -> None:
     other = tmp_path / "runs" / "other"
     shutil.copytree(study / "l1-seed1", other / "l1-seed1")
-    result = evaluate(f"runs=[{study},{other}]")
+    result = scoring(f"runs=[{study},{other}]")
     assert result.code == 1
     said = info(tmp_path / "results")
     assert [of_run["run"] for of_run in said["runs"]] == [f"{study}/l1-seed1", f"{study}/mrstft-seed1"]

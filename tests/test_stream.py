@@ -101,16 +101,16 @@ def test_blocks_of_any_size_give_the_whole(name: str, way: str, monkeypatch: pyt
         assert isinstance(steps, CompiledSteps) == (way == "compiled")
     monkeypatch.setattr(tcn_steps, "ROWS", 300)
     monkeypatch.setattr(tcn_steps, "FEW_ROWS", 100)
-    items, samples = 3, 1500
+    items, samples = 3, 1000
     x = noise(items, net.in_channels, samples)
     controls = torch.rand(items, getattr(net, "controls", 2), generator=torch.Generator().manual_seed(3))
     expected = whole(net, x, controls)
     assert expected.std() > 1e-3
     stream = Stream(net, controls)
     assert stream.latency == net.lookahead
-    cuts = sorted(torch.randint(0, samples, (30,), generator=torch.Generator().manual_seed(4)).tolist())
+    cuts = sorted(torch.randint(0, samples, (20,), generator=torch.Generator().manual_seed(4)).tolist())
     random = [stop - start for start, stop in itertools.pairwise([0, 0, *cuts, samples])]
-    singly = [1] * 150 + [samples - 150]
+    singly = [1] * 60 + [samples - 60]
     for sizes in (singly, 7, 64, 513, 4096, random):
         torch.testing.assert_close(streamed(stream, x, sizes), expected, rtol=0, atol=1e-5)
 

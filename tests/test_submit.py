@@ -12,6 +12,7 @@ import pytest
 
 from scripts import submit
 from scripts.training.jobs import ROOT, folders_of
+from tests import composition
 from tests.conftest import TINY
 
 FILE = ROOT / "configs" / "slurm.yaml"
@@ -22,6 +23,7 @@ Submit = Callable[..., str]
 def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Submit:
     """What the command prints, called in a temporary folder."""
     monkeypatch.chdir(tmp_path)
+    composition.remembered(monkeypatch)
 
     def run(*arguments: str) -> str:
         monkeypatch.setattr(sys, "argv", ["submit", *arguments])

@@ -23,7 +23,7 @@ def frames_db(x, seconds=0.05):
 
 @pytest.fixture(scope="module")
 def minutes():
-    return np.concatenate([programme(rng(0, i), 60) for i in range(4)])
+    return np.concatenate([programme(rng(0, i), 40) for i in range(3)])
 
 
 def test_levels_span_what_a_compressor_meets(minutes):
@@ -41,7 +41,7 @@ def test_levels_span_what_a_compressor_meets(minutes):
 def test_programme_has_transients_and_steady_parts(minutes):
     jumps = np.diff(frames_db(minutes, 0.01))
     assert np.mean(np.abs(jumps) < 1) > 0.2
-    assert np.sum(jumps > 20) > 4 * 10  # ten attacks a minute at least
+    assert np.sum(jumps > 20) > 2 * 10  # ten attacks a minute at least
 
 
 def test_spectrum_is_that_of_music(minutes):
@@ -70,10 +70,10 @@ def test_longer_programme_begins_like_the_shorter():
 
 def test_different_generators_share_no_material():
     """The normalised cross-correlation of any second of one with any part of the other stays far from 1."""
-    a, b = programme(rng(0, 0), 20), programme(rng(0, 1), 20)
+    a, b = programme(rng(0, 0), 11), programme(rng(0, 1), 11)
     # Noise-like whitening, so that two tones of equal pitch do not count as the same material.
     a, b = np.diff(a, 2), np.diff(b, 2)
-    size = 1 << 21
+    size = 1 << 20  # at least that of both, so that nothing wraps around
     spectrum = np.fft.rfft(b, size)
     energy = np.concatenate([[0], np.cumsum(b**2)])
     for start in range(0, len(a) - RATE, RATE):

@@ -68,6 +68,7 @@ def _place(module: str) -> str | None:
     return next((place for place in places if (ROOT / place).is_file()), None)
 
 
+@cache
 def _version(library: str) -> str:
     try:
         return version(library)
