@@ -162,6 +162,8 @@ def test_nan_is_found_before_training(root):
 def test_unused_and_too_short_recordings_are_named(root, monkeypatch):
     with pytest.warns(UserWarning, match=r"1 of 3 training recordings .* crop of 1000 samples.*Train/input_2_\.wav"):
         module(root).setup("fit")
+    monkeypatch.setattr(datamodule, "SHORTEST_RECORDING", 2500)
+    module(root).setup("validate")
     monkeypatch.setattr(datamodule, "SHORTEST_RECORDING", 2501)
     with pytest.raises(ValueError, match=r"Val/input_0_\.wav has 2500 samples, too few .* need 2501"):
         module(root).setup("validate")

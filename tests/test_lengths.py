@@ -62,6 +62,11 @@ def test_lengths_that_do_not_fit_are_refused(lengths: Any, message: str) -> None
         L1Loss()(torch.ones(9), torch.ones(9), [9])
 
 
+def test_an_item_may_have_a_single_sample() -> None:
+    input = torch.tensor([[[0.5, 9.0, 9.0]], [[0.25, 0.75, 9.0]]])
+    assert L1Loss()(input, torch.zeros(2, 1, 3), [1, 2]) == 0.5
+
+
 # Random resolutions in a replay
 
 

@@ -78,7 +78,12 @@ def test_4a2a(pair: tuple[Tensor, Tensor]) -> None:
 
 @pytest.mark.parametrize("samples", [1, 2, 100, 10_007])
 @pytest.mark.parametrize(
-    "sections", [[((1.0, -1.0), (1.0, -0.995))], [((0.5, 0.2, 0.1), (1.0, -1.98, 0.9803)), ((2.0,), (1.0, 0.5))]]
+    "sections",
+    [
+        [((1.0, -1.0), (1.0, -0.995))],
+        [((0.5, 0.2, 0.1), (1.0, -1.98, 0.9803)), ((2.0,), (1.0, 0.5))],
+        [((1.0, -0.5), (1.0,))],
+    ],
 )
 def test_recursive_filters_are_those_of_a_loop_over_samples(sections: Any, samples: int) -> None:
     signal = torch.randn(2, samples, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

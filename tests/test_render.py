@@ -364,8 +364,8 @@ def test_levels_of_a_sine_and_of_silence() -> None:
     assert (levels.peak_db, levels.rms_db) == (-math.inf, -math.inf)
     for block in np.split(sine[None], [1, 70, 999], axis=1):
         levels.add(block)
-    assert levels.peak_db == pytest.approx(-6.02, abs=0.01)
-    assert levels.rms_db == pytest.approx(-6.02, abs=0.01)  # the level of a sine is that of its peak
+    assert levels.peak_db == pytest.approx(-6.0206, abs=1e-3)
+    assert levels.rms_db == pytest.approx(-6.0206, abs=1e-3)  # the level of a sine is that of its peak
 
 
 def test_the_report_tells_levels_and_length(tmp_path: Path, command: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -334,8 +334,9 @@ def test_cache_is_outside_the_data_set_and_may_be_damaged(root, tmp_path):
     assert sorted(root.rglob("*")) == before
     cache = tmp_path / "cache" / "auraloss-study" / "checked_audio.json"
     assert len(json.loads(cache.read_text())) == 8
-    of_another_form = json.dumps({path: {"peak": 1} for path in json.loads(cache.read_text())})
-    for damaged in ("{half of", "[1, 2]", of_another_form):
+    kept = json.loads(cache.read_text())
+    others = ({path: {"peak": 1} for path in kept}, {path: entry[:2] for path, entry in kept.items()})
+    for damaged in ("{half of", "[1, 2]", *map(json.dumps, others)):
         cache.write_text(damaged)
         check_content(recordings(root))
         assert len(json.loads(cache.read_text())) == 8
