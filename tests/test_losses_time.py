@@ -140,3 +140,5 @@ def test_weighted_sum() -> None:
     input, target = torch.randn(2, 1, 100, generator=generator), torch.randn(2, 1, 100, generator=generator)
     loss = WeightedSum({"esr": ESRLoss(), "dc": DCLoss()}, {"dc": 0.5, "esr": 2.0})
     torch.testing.assert_close(loss(input, target), 2 * ESRLoss()(input, target) + 0.5 * DCLoss()(input, target))
+    plain = WeightedSum({"esr": ESRLoss(), "dc": DCLoss()})
+    torch.testing.assert_close(plain(input, target), ESRLoss()(input, target) + DCLoss()(input, target))

@@ -38,6 +38,12 @@ def test_levels_span_what_a_compressor_meets(minutes):
         assert np.mean((levels >= floor) & (levels < floor + 5)) > 0.02
 
 
+def test_the_music_of_this_format_stays_what_it_is(minutes):
+    """Where this changes, so does every data set: raise `data.embedded.FORMAT`."""
+    rms = np.sqrt(np.mean(minutes.reshape(6, -1).astype(float) ** 2, axis=1))
+    np.testing.assert_allclose(rms, (0.128476, 0.244871, 0.085254, 0.030989, 0.081877, 0.169842), rtol=1e-4)
+
+
 def test_programme_has_transients_and_steady_parts(minutes):
     jumps = np.diff(frames_db(minutes, 0.01))
     assert np.mean(np.abs(jumps) < 1) > 0.2
