@@ -141,7 +141,7 @@ def assert_scores(rows: list[Row], pairs: list[tuple[np.ndarray, np.ndarray]]) -
         assert float(pooled["value"]) == pytest.approx(expected("paper2020", metric, pairs, 0), rel=1e-4), metric
 
 
-def test_a_model_that_is_inverted_is_told(evaluate: Entry, study: Path, data_root: Path) -> None:
+def test_a_model_that_is_inverted_is_told(scoring: Entry, study: Path, data_root: Path) -> None:
     """A new network is tanh(x); here it is beside tanh(−x)."""
     runs = {gain: make_run(study / name, data_root, 3) for name, gain in (("upright", 1), ("inverted", -1))}
     for gain, folder in runs.items():
@@ -150,14 +150,14 @@ def test_a_model_that_is_inverted_is_told(evaluate: Entry, study: Path, data_roo
         torch.save({"state_dict": weights}, folder / "checkpoints" / "best.ckpt")
     output, target = (np.concatenate(signals) for signals in zip(*rendering(data_root, runs[1]), strict=True))
     correlation = (output @ target) / np.sqrt((output @ output) * (target @ target))
-    result = evaluate(f"runs=[{runs[1]},{runs[-1]}]", f"out={study}/out")
+    result = scoring(f"runs=[{runs[1]},{runs[-1]}]", f"out={study}/out")
     assert result.code == 0, result.err
     (note,) = [line for line in result.out.splitlines() if "inverted in polarity" in line]
     assert f"{runs[-1]} is inverted in polarity: its correlation with the target is {-correlation:.2f}." in note
 
 
-def test_the_whole_split_is_scored_the_ends_of_files_included(evaluate: Entry, study: Path) -> None:
-    assert evaluate(f"runs={study}").code == 0
+def test_the_whole_split_is_scored_the_ends_of_files_included(scoring: Entry, study: Path) -> None:
+    assert scoring(f"runs={study}").code == 0
     rows = read(study / "results")
     for name in ("l1-seed1", "mrstft-seed1", "unprocessed"):
         for metric in LIGHT_METRICS:
@@ -169,13 +169,13 @@ def test_the_whole_split_is_scored_the_ends_of_files_included(evaluate: Entry, s
     assert {row["seed"] for row in of(rows, "mrstft-seed1")} == {"2"}
 
 
-def test_scores_do_not_depend_on_what_was_scored_before(evaluate: Entry, study: Path) -> None:
+def test_scores_do_not_depend_on_what_was_scored_before(scoring: Entry, study: Path) -> None:
     a, b = study / "l1-seed1", study / "mrstft-seed1"
     found = []
     for number, runs in enumerate(([a, b], [b])):
         out = study / f"out{number}"
         shutil.rmtree(b / "scores", ignore_errors=True)  # else they are kept, not scored
-        assert evaluate(f"runs=[{','.join(map(str, runs))}]", f"out={out}").code == 0
+        assert scoring(f"runs=[{','.join(map(str, runs))}]", f"out={out}").code == 0
         found.append(of(read(out), b.name))
     assert found[0] == found[1]
     assert found[0]
@@ -229,16 +229,16 @@ def test_runs_that_are_not_there_are_named(form: str, evaluate: Entry, study: Pa
     assert "Traceback" not in result.err
 
 
-def test_a_folder_without_a_run_costs_the_others_nothing(evaluate: Entry, study: Path) -> None:
+def test_a_folder_without_a_run_costs_the_others_nothing(scoring: Entry, study: Path) -> None:
     empty = study / "esr-seed1"
     empty.mkdir()
-    result = evaluate(f"runs=[{study}/l1-seed1,{empty}]")
+    result = scoring(f"runs=[{study}/l1-seed1,{empty}]")
     assert result.code == 1
     (left_out,) = info(study / "results")["left_out"]
     assert left_out["run"] == str(empty)
     assert f"config.yaml: cannot be read (No such file or directory); is {empty} the folder" in left_out["reason"]
     assert len(of(read(study / "results"), "l1-seed1")) == 3 * len(LIGHT_METRICS)
-    alone = evaluate(f"runs={empty}")
+    alone = scoring(f"runs={empty}")
     assert alone.code == 1
     assert f"runs={empty}: finds no folder with a config.yaml" in alone.err
 
@@ -305,11 +305,11 @@ def test_the_evaluation_says_what_was_scored_and_how(evaluate_fully: Entry, stud
 
 
 def test_runs_of_one_loss_that_differ_in_more_than_the_seed_have_longer_names(
-    evaluate: Entry, study: Path, data_root: Path
+    scoring: Entry, study: Path, data_root: Path
 ) -> None:
     for seed in (1, 2):
         make_run(study / f"l1-seed{seed}-channels3", data_root, seed, model=MODEL | {"channels": 3})
-    assert evaluate(f"runs={study}").code == 0
+    assert scoring(f"runs={study}").code == 0
     models = {(Path(row["run"]).name, row["model"], row["loss"]) for row in read(study / "results")}
     assert models == {
         ("unprocessed", "unprocessed", ""),
@@ -320,8 +320,8 @@ def test_runs_of_one_loss_that_differ_in_more_than_the_seed_have_longer_names(
     }
 
 
-def test_further_metrics_come_in_their_natural_sign(evaluate: Entry, study: Path, data_root: Path) -> None:
-    result = evaluate(f"runs={study}/l1-seed1", "+conventions.further.SI-SDR._target_=auraloss.time.SISDRLoss")
+def test_further_metrics_come_in_their_natural_sign(scoring: Entry, study: Path, data_root: Path) -> None:
+    result = scoring(f"runs={study}/l1-seed1", "+conventions.further.SI-SDR._target_=auraloss.time.SISDRLoss")
     assert result.code == 0, result.err
     assert info(study / "results")["metrics"]["SI-SDR"] == {"higher_is_better": True, "unit": "dB"}
     rows = [row for row in of(read(study / "results"), "unprocessed") if row["metric"] == "SI-SDR"]
@@ -365,10 +365,10 @@ def test_stereo_at_48_khz_is_scored_with_the_shipped_further_metrics(entry: Entr
             assert float(row["value"]) == pytest.approx(value, abs=tolerance), (metric, number)
 
 
-def test_last_is_another_checkpoint_than_best(evaluate: Entry, study: Path) -> None:
+def test_last_is_another_checkpoint_than_best(scoring: Entry, study: Path) -> None:
     folder = study / "l1-seed1"
     for checkpoint in ("best", "last"):
-        assert evaluate(f"runs={folder}", f"checkpoint={checkpoint}", f"out={study / checkpoint}").code == 0
+        assert scoring(f"runs={folder}", f"checkpoint={checkpoint}", f"out={study / checkpoint}").code == 0
     assert of(read(study / "best"), "l1-seed1") != of(read(study / "last"), "l1-seed1")
     assert of(read(study / "best"), "unprocessed") == of(read(study / "last"), "unprocessed")
 

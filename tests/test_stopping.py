@@ -18,9 +18,10 @@ import torch
 
 from models import run_files
 from models.callbacks import TrainingBar
+from models.system import System
 from scripts.training.stops import requeue
 from tests.conftest import RANDOM, ROOT, TINY, Entry
-from tests.forked import ended, forked
+from tests.forked import ended, forked, killed, started
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
@@ -95,7 +96,7 @@ def dies() -> None:
 def test_what_is_stopped_within_an_epoch_ends_at_the_same_weights(
     train: Entry, runs: Path, falls_in: Any, options: list[str]
 ) -> None:
-    options = ["trainer.max_epochs=3", *options]
+    options = ["trainer.max_epochs=3", "data.eval_length=16384", *options]
     assert train("name=whole", *options).code == 0
     # Of 4 an epoch: after the first validation; and once again, as what is continued twice is the same for all.
     for batches in (5, 2) if "+trainer.val_check_interval=0.5" in options else (5,):
@@ -110,7 +111,9 @@ def test_what_is_stopped_within_an_epoch_ends_at_the_same_weights(
 def test_an_end_within_an_epoch_is_continued_from_the_whole_one_before(train: Entry, runs: Path) -> None:
     assert train("name=whole", *RANDOM, "trainer.max_epochs=9", "+trainer.max_steps=9").code == 0
     for steps in (2, 6, 7, 9):
-        assert train("name=parts", *RANDOM, "trainer.max_epochs=9", f"+trainer.max_steps={steps}").code == 0
+        result = train("name=parts", *RANDOM, "trainer.max_epochs=9", f"+trainer.max_steps={steps}")
+        assert result.code == 0, result.err
+        assert ("Continuing" in result.out) == (steps > 6)  # before, no epoch was whole
         assert run_files.read_status(runs / "parts")["steps"] == steps
         assert (runs / "parts/checkpoints/whole.ckpt").exists() == (steps > 2)
     assert same(runs / "whole", runs / "parts")
@@ -194,30 +197,39 @@ def test_a_failing_requeue_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pyte
 
 def command(folder: Path, root: Path) -> list[str]:
     options = [*TINY, f"data.root={root}", "trainer.max_epochs=6", "loss=rrstft", "scheduler=cosine"]
-    return [sys.executable, "train.py", *options, f"hydra.run.dir={folder}"]
+    return ["train.py", *options, f"hydra.run.dir={folder}"]
 
 
-def killed_until_finished(folder: Path, root: Path, kills: int, seed: int) -> None:
+def killed_until_finished(folder: Path, root: Path, kills: int, seed: int, output: Path) -> None:
     """A training that is killed at random moments, from its first line to its last, and starts again each time."""
-    drawn = random.Random(seed)
-    output = subprocess.DEVNULL
+    drawn, quiet = random.Random(seed), {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     for number in range(kills):
-        process = subprocess.Popen(command(folder, root), cwd=ROOT, stdout=output, stderr=output)
-        while number % 4 and process.poll() is None and run_files.read_status(folder)["state"] != "running":
-            time.sleep(0.01)
-        time.sleep(drawn.uniform(0, 6 if number % 4 == 0 else 2.0))
-        process.kill()
-        process.wait()
+        if number % 4 == 0:  # a process of its own, killed while it imports, too
+            process = subprocess.Popen([sys.executable, *command(folder, root)], cwd=ROOT, **quiet)
+            time.sleep(drawn.uniform(0, 6))
+            process.kill()
+            process.wait()
+        else:
+            copy = started(*command(folder, root), output=output)
+            end = time.monotonic() + 60
+            while run_files.read_status(folder)["state"] not in ("running", "finished"):
+                assert time.monotonic() < end, output.read_text()
+                time.sleep(0.002)
+            time.sleep(drawn.uniform(0, 1))
+            killed(copy)
         if (folder / "status.json").exists():
             run_files.write_status(
                 folder, "interrupted", **{k: v for k, v in run_files.read_status(folder).items() if k != "state"}
             )
-    done = subprocess.run(command(folder, root), cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert ended(started(*command(folder, root), output=output)) == 0, output.read_text()
 
 
-def test_a_killed_training_is_continued(train: Entry, runs: Path, falls_in: Any) -> None:
-    """Killed before its first checkpoint, and in the second epoch of three."""
+def test_a_killed_training_is_continued(
+    train: Entry, runs: Path, falls_in: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before its first checkpoint, and in the second epoch of three; its steps draw from torch's generator."""
+    step = System.training_step
+    monkeypatch.setattr(System, "training_step", lambda self, *batch: step(self, *batch) * (0.5 + torch.rand(())))
     options = (*RANDOM, "trainer.max_epochs=3", "scheduler=cosine")
     assert train("name=whole", *options).code == 0
     for batches in (2, 6):  # of 4 an epoch
@@ -232,11 +244,9 @@ def test_a_killed_training_is_continued(train: Entry, runs: Path, falls_in: Any)
 
 @pytest.mark.slow
 def test_a_training_killed_twenty_times_is_continued(tmp_path: Path, tiny_root: Path) -> None:
-    whole = subprocess.run(
-        command(tmp_path / "whole", tiny_root), cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert whole.returncode == 0, whole.stderr
-    killed_until_finished(tmp_path / "parts", tiny_root, kills=20, seed=2)
+    output = tmp_path / "output"
+    assert ended(started(*command(tmp_path / "whole", tiny_root), output=output)) == 0, output.read_text()
+    killed_until_finished(tmp_path / "parts", tiny_root, kills=20, seed=2, output=output)
     assert same(tmp_path / "whole", tmp_path / "parts")
 
 
