@@ -16,7 +16,7 @@ from scripts.report import __main__ as report
 from tests.conftest import ROOT, TINY, Entry
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-# Runs a script as if none of the packages was installed.
+# Makes a process as if none of the packages was installed.
 PROGRAM = f"""
 import importlib.metadata, runpy, sys
 from importlib.machinery import PathFinder
@@ -29,14 +29,17 @@ def known(name):
         raise importlib.metadata.PackageNotFoundError(name)
     return distribution(name)
 PathFinder.find_spec, importlib.metadata.distribution = find_spec, known
-sys.argv, sys.path[0] = sys.argv[1:], {str(ROOT)!r}
-runpy.run_path(sys.argv[0], run_name="__main__")
+sys.path[0] = {str(ROOT)!r}
 """
 
 
-def without(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", PROGRAM, str(ROOT / arguments[0]), *arguments[1:]]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+def without(*commands: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs scripts one after another in a process, as its imports take seconds."""
+    program = PROGRAM
+    for script, *arguments in commands:
+        path = str(ROOT / script)
+        program += f"sys.argv = {[path, *arguments]}\nrunpy.run_path({path!r}, run_name='__main__')\n"
+    return subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -56,9 +59,9 @@ def test_all_is_every_extra_of_the_study() -> None:
 
 
 def test_training_and_evaluation_need_the_study_alone(tiny_root: Path, tmp_path: Path) -> None:
-    done = without("train.py", *TINY, f"data.root={tiny_root}", "name=a", folder=tmp_path)
-    assert done.returncode == 0, done.stderr
-    done = without("evaluate.py", "runs=runs/tiny", "~conventions.paper2020", "~conventions.further", folder=tmp_path)
+    train = ["train.py", *TINY, f"data.root={tiny_root}", "name=a"]
+    evaluate = ["evaluate.py", "runs=runs/tiny", "~conventions.paper2020", "~conventions.further"]
+    done = without(train, evaluate, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (
         "No report: report.html needs matplotlib, jinja2: pip install -c constraints.txt -e '.[report]'" in done.stdout

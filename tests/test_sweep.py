@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from subprocess import PIPE, STDOUT
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -11,6 +17,26 @@ from models.run import Run
 from scripts import sweep
 from scripts.training.jobs import jobs_of
 from tests.conftest import TINY
+from tests.forked import started
+
+
+class Copy:
+    """What a sweep needs of `subprocess.Popen`, with a copy of this process: a start and its imports take seconds."""
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], **_: Any) -> None:
+        python, script, *arguments = command
+        assert python == sys.executable
+        reading, writing = os.pipe()
+        self.stdout = os.fdopen(reading)
+        self.number = started(script, *arguments, output=Path(f"/dev/fd/{writing}"), cwd=Path.cwd(), **env)
+        os.close(writing)
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            number, status = os.waitpid(self.number, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if number else None
+        return self.returncode
 
 
 def test_the_experiments_own_sweep_is_taken_unless_it_is_given() -> None:
@@ -27,6 +53,8 @@ def test_a_failing_job_is_named_and_costs_the_others_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tiny_root: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    importlib.import_module("scripts.training.train")  # once for both
+    monkeypatch.setattr(sweep, "subprocess", SimpleNamespace(Popen=Copy, PIPE=PIPE, STDOUT=STDOUT))
     options = [*TINY, f"data.root={tiny_root}", "model.channels=0,2", "name=${model.channels}"]
     monkeypatch.setattr(sys, "argv", ["sweep", "--jobs", "2", *options])
     with pytest.raises(SystemExit) as ended:
@@ -36,6 +64,14 @@ def test_a_failing_job_is_named_and_costs_the_others_nothing(
     assert out.count(": finished") == 1
     assert "TCN: channels must be at least 1, got 0" in out
     assert Run.read(tmp_path / "runs" / "tiny" / "2").status["state"] == "finished"
+
+
+def test_a_job_is_a_training_in_a_process_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """One that fails before it has imported what takes seconds."""
+    assert sweep.run([["lots=l1"]], at_once=1) == ["lots=l1"]
+    out = capsys.readouterr().out
+    assert out.startswith("Failed (1): lots=l1\n  ")
+    assert "Key 'lots' is not in struct" in out
 
 
 def test_no_job_at_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
