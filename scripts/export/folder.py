@@ -54,7 +54,6 @@ def write(
     run = Run.read(folder, checkpoint)
     net = run.net()
     controls = controls_of(run.config, net)
-    traced = graphs.trace(net, len(controls))
     about = describe(run, net, formats)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial-{uuid.uuid4().hex[:8]}")
@@ -63,6 +62,7 @@ def write(
         pairs = replay.record(net, controls, seconds, about["sample_rate"])
         recordings = [pair.write(partial, about["sample_rate"]) for pair in pairs]
         about |= {"recordings": recordings, "tolerance": TOLERANCE}
+        traced = graphs.trace(net, len(controls))
         for name in dict.fromkeys(formats):
             step, whole = (_write_onnx if name == "onnx" else _write_torch)(partial, traced, about)
             _verify(name, step, whole, about, pairs, tell)
