@@ -106,7 +106,7 @@ def test_a_signal_of_any_length_gives_an_output_as_long(file: str, export: Path)
 def causal(tmp_path: Path) -> dict[str, Any]:
     """The step of a causal network as ONNX, and what describes it."""
     net = export_runs.trained(CAUSAL)
-    onnx.save(graphs.to_onnx(graphs.trace(net, 2)["step"]), tmp_path / "step.onnx")
+    onnx.save(graphs.to_onnx(graphs.trace_step(net, 2)), tmp_path / "step.onnx")
     return describe.describe(Run.read(export_runs.make(tmp_path / "run", CAUSAL)), net, ["onnx"])
 
 

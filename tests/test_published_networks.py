@@ -114,7 +114,7 @@ def test_every_parameter_learns(name: str) -> None:
 @every_net
 def test_an_exported_step_gives_the_same(name: str) -> None:
     net, x, setting = net_of(name).float(), noise(1, 1, 400).float(), knobs(1).float()
-    step = replay.torch_runner(graphs.trace(net, 2)["step"].program)
+    step = replay.torch_runner(graphs.trace_step(net, 2).program)
     state, outputs = [part.detach().numpy() for part in net.start(setting) if part.numel()], []
     for block in x.split([1, 5, 100, 294], dim=-1):  # type: ignore[no-untyped-call]
         output, *state = step(block.numpy(), setting.numpy(), *state)

@@ -97,7 +97,7 @@ def main(arguments: Sequence[str]) -> None:
     torch.set_num_threads(1)
     try:
         net = TCN(channels=chosen.channels, causal=chosen.causal).eval()
-        model = graphs.to_onnx(graphs.trace(net, len(CONTROLS))["step"]).SerializeToString()
+        model = graphs.to_onnx(graphs.trace_step(net, len(CONTROLS))).SerializeToString()
         print(
             f"**{platform.machine()}, {os.cpu_count()} cores, one thread, ONNX Runtime {onnxruntime.__version__}, "
             f"torch {torch.__version__}, {chosen.channels} channels, {SAMPLE_RATE} Hz**\n"

@@ -54,7 +54,7 @@ def scores(folder: Path) -> tuple[str, str]:
 def row(folder: Path, repeats: int) -> list[str]:
     """A network's figures: medians of rows of blocks in turn."""
     net = Run.read(folder).net()
-    model = graphs.to_onnx(graphs.trace(net, _controls(net))["step"]).SerializeToString()
+    model = graphs.to_onnx(graphs.trace_step(net, _controls(net))).SerializeToString()
     steps = [stream_step(net, samples) for samples in BLOCKS] + [onnx_step(model, samples) for samples in BLOCKS]
     times = [[_in_a_row(step) for step in steps] for _ in range(repeats + 1)][1:]  # the first are warm
     speeds = [

@@ -74,7 +74,6 @@ def state_names(count: int) -> tuple[list[str], list[str]]:
     return names, [f"next_{name}" for name in names]
 
 
-@torch.no_grad()
 def trace(net: Net, controls: int) -> dict[str, Graph]:
     """The graphs ``"step"`` and ``"whole"`` of a network in evaluation mode, on the CPU.
 
@@ -82,24 +81,38 @@ def trace(net: Net, controls: int) -> dict[str, Graph]:
         net: the network.
         controls: how many it takes.
     """
-    signal, setting = torch.zeros(1, net.in_channels, TRACED), torch.zeros(1, controls)
-    start = net.start(setting)
+    return {"step": trace_step(net, controls), "whole": trace_whole(net, controls)}
+
+
+def trace_step(net: Net, controls: int) -> Graph:
+    """The graph ``"step"`` alone; arguments as of `trace`."""
+    setting = torch.zeros(1, controls)
+    with torch.no_grad():
+        start = net.start(setting)
     state = held(start)
-    samples = {2: Dim(SAMPLES, min=1)}
-    fixed = ((None,) * len(state),) if state else ()
     names, next_names = state_names(len(state))
-    step, whole = Step(net, start).eval(), Whole(net).eval()
+    program = _traced(Step(net, start), setting, *state)
+    return Graph(program, ["block", "controls", *names], ["output", *next_names])
+
+
+def trace_whole(net: Net, controls: int) -> Graph:
+    """The graph ``"whole"`` alone; arguments as of `trace`."""
+    return Graph(_traced(Whole(net), torch.zeros(1, controls)), ["signal", "controls"], ["output"])
+
+
+@torch.no_grad()
+def _traced(module: Step | Whole, setting: Tensor, *state: Tensor) -> ExportedProgram:
+    """A module's program for a signal of any length."""
+    signal = torch.zeros(1, module.net.in_channels, TRACED)
+    fixed = ((None,) * len(state),) if state else ()
     with quiet():
-        stepped = torch.export.export(step, (signal, setting, *state), dynamic_shapes=(samples, None, *fixed))
-        at_once = torch.export.export(whole, (signal, setting), dynamic_shapes=(samples, None))
-    for program in (stepped, at_once):
-        for node in program.graph.nodes:
-            node.meta.pop("stack_trace", None)  # it names the folders of this machine
-        program.example_inputs = None  # or a file would hold them
-    return {
-        "step": Graph(stepped, ["block", "controls", *names], ["output", *next_names]),
-        "whole": Graph(at_once, ["signal", "controls"], ["output"]),
-    }
+        program = torch.export.export(
+            module.eval(), (signal, setting, *state), dynamic_shapes=({2: Dim(SAMPLES, min=1)}, None, *fixed)
+        )
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # it names the folders of this machine
+    program.example_inputs = None  # or a file would hold them
+    return program
 
 
 @torch.no_grad()
