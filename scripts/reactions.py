@@ -163,14 +163,20 @@ def _noise(snr_db: float) -> Change:
 
 
 class Rating:
-    """Rates what a change costs by the level of the noise that costs as much."""
+    """Rates what a change costs by the level of the noise that costs as much.
 
-    def __init__(self, loss: Loss, target: Tensor) -> None:
+    Args:
+        loss, target: whose changes are rated.
+        levels_db: of the noise, relative to the signal; rising, what lies between is interpolated.
+    """
+
+    def __init__(self, loss: Loss, target: Tensor, levels_db: NDArray[np.int64] = LEVELS_DB) -> None:
         self.loss = loss
         self.target = target
+        self.levels_db = levels_db
         self.least = loss(target, target).item()
         noise = like(target)
-        costs = [self.cost(target + noise * 10 ** (float(level) / 20)) for level in LEVELS_DB]
+        costs = [self.cost(target + noise * 10 ** (float(level) / 20)) for level in levels_db]
         self.costs = np.maximum.accumulate(np.maximum(costs, ROUNDING))
 
     def cost(self, x: Tensor) -> float:
@@ -182,7 +188,7 @@ class Rating:
         cost = self.cost(change(self.target))
         if cost > self.costs[-1]:
             return np.inf
-        level = float(np.interp(np.log(max(cost, ROUNDING)), np.log(self.costs), LEVELS_DB))
+        level = float(np.interp(np.log(max(cost, ROUNDING)), np.log(self.costs), self.levels_db))
         return level if cost > ROUNDING and level > DEAF_DB else -np.inf
 
 
