@@ -58,3 +58,9 @@ def test_large_set_uses_every_setting_that_is_not_held_out():
     grid = {(switch, pr) for switch in (0, 1) for pr in range(5, 100, 5)}
     assert set(counts) == grid - set(embedded.HELD_OUT)
     assert max(counts.values()) <= 4 * min(counts.values())  # 3 is meant
+
+
+def test_the_settings_of_this_format_stay_what_they_are():
+    """Where these change, so does every data set: raise `embedded.FORMAT`."""
+    first = [p.setting for p in embedded.plan(40) if p.split == "train"][:8]
+    assert first == [(0, 55), (1, 30), (0, 80), (1, 45), (0, 95), (1, 65), (0, 35), (1, 90)]
