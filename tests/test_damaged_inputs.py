@@ -233,3 +233,10 @@ def test_a_thousand_damaged_files(whole: Path) -> None:
     print(json.dumps(ends))
     assert sum(count for of_kind in ends.values() for count in of_kind.values()) == 1001
     assert all(ends[kind]["refused"] for kind in ("wav", "best", "last", "config"))
+
+
+@pytest.mark.parametrize("text", ["epoch,step\nhalf,4\n", "step\n4\n"])
+def test_rows_that_are_no_epochs_are_damage(tmp_path: Path, text: str) -> None:
+    (tmp_path / "metrics.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"metrics\.csv is damaged .* Delete it"):
+        metrics_file.read(tmp_path / "metrics.csv")
