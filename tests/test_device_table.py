@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from models.net import Net
 from models.tcn import TCN
 from scripts.measure.figures import LEVELS_DB, Behaviour, Figures, beside
 from scripts.report import device_table
 from scripts.report.device_table import Compared, compare, files, sheet
+from scripts.report.side_by_side import ALONE
 
 
 def of_errors(error: float, attack: float, setting: tuple[int, float] = (0, 85.0)) -> Figures:
@@ -70,7 +72,8 @@ def test_large_networks_are_measured_where_they_are_drawn_and_broken_ones_left_o
     broken = TCN(blocks=2, kernel_size=3, channels=1).eval()
     torch.nn.init.constant_(broken.mix.bias, float("nan"))  # type: ignore[arg-type]
     monkeypatch.setattr(device_table, "LARGE", sum(weight.numel() for weight in small.parameters()))
-    compared = compare({"small": small, "large": large, "broken": broken}, {"1__85", "0__0"}, ["1__85"], 44_100)
+    nets: dict[str, Net] = {"small": small, "large": large, "broken": broken}
+    compared = compare(nets, {"1__85", "0__0"}, ["1__85"], 44_100, ALONE)()
     assert {label: [of.peak_reduction for of in found] for label, found in compared.figures.items()} == {
         "small": [0, 85],
         "large": [85],
