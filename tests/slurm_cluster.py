@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from models.atomic import is_running
+
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "scancel")
 NODES = ("node1", "node2")
 CPUS = 4  # of a node: as many tasks
@@ -169,9 +171,11 @@ class Cluster:
             )
 
     def _kill_jobs(self, node: str) -> None:
-        for pid in _below(self._stepds(node)):
+        killed = _below(self._stepds(node))
+        for pid in killed:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        self.wait(lambda: not any(map(is_running, killed)), f"the end of the processes of {node}")
 
     def _stepds(self, node: str) -> list[int]:
         """The processes that look after the jobs of a node; each has its spool folder in its environment or open."""

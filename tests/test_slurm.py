@@ -18,7 +18,7 @@ import pytest
 from models.run_files import read_status
 from tests import gate, scored_runs, slurm_cluster
 from tests.conftest import ROOT, TINY
-from tests.slurm_cluster import Cluster
+from tests.slurm_cluster import NODES, Cluster
 from tests.test_stopping import same
 
 pytestmark = [
@@ -142,10 +142,13 @@ def test_a_sweep_disturbed_in_every_way_ends_with_the_table_of_one_that_nothing_
     nodes = {name: run("squeue", "-h", "-j", job, "-o", "%N").strip() for name, job in jobs.items()}
     node = nodes["l1"]
     lost = [name for name in jobs if nodes[name] == node]
+    (other,) = {*NODES} - {node}
+    run("scontrol", "update", f"NodeName={other}", "State=DRAIN", "Reason=look")  # what is lost starts there later
     laboratory.cluster.lose_node(node)
     try:
         told = laboratory.python("-m", "scripts.runs", "array")
         assert told.count("its process has ended without a word") == len(lost)
+        run("scontrol", "update", f"NodeName={other}", "State=RESUME")
         is_queued_again(*lost)
         gate.open_until(laboratory.gate, EPOCHS)
         for job in jobs.values():
