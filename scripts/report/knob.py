@@ -31,7 +31,7 @@ class Knob:
 
 
 @dataclass(frozen=True)
-class Heard:
+class Excerpt:
     """Programme material while the knob turns."""
 
     switch: int
@@ -66,7 +66,7 @@ def measure(
     passages = []
     for place in places:
         switch, x = parsed(place.recording.setting)[0], _signal(place)
-        passages.append(Heard(switch, x, knob_music.turned(la2a[switch], x)))
+        passages.append(Excerpt(switch, x, knob_music.turned(la2a[switch], x)))
     measured = workers.each(nets, partial(_knob, passages=passages, sample_rate=sample_rate))
 
     def result() -> Knobs:
@@ -78,14 +78,14 @@ def measure(
     return result
 
 
-def _knob(net: Net, passages: Sequence[Heard], sample_rate: int) -> Knob:
+def _knob(net: Net, passages: Sequence[Excerpt], sample_rate: int) -> Knob:
     devices = [moved_network(net, switch) for switch in (0, 1)]
     outputs = [knob_music.turned(devices[passage.switch], passage.input) for passage in passages]
     sweep, rise = sweep_of(devices[COMPRESS], sample_rate), worst_rise(devices.__getitem__, sample_rate)
     return Knob(_errors(outputs, passages), sweep, rise)
 
 
-def _errors(outputs: Sequence[Array], passages: Sequence[Heard]) -> dict[str, float]:
+def _errors(outputs: Sequence[Array], passages: Sequence[Excerpt]) -> dict[str, float]:
     return knob_music.errors(outputs, [passage.target for passage in passages]) if passages else {}
 
 
