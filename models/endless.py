@@ -7,8 +7,9 @@ output sample such a network is at rest, in a state of zeros; by these samples i
     start        the state after receptive_field − 1 zeros from rest; from there on, a stream forgets nothing
 
 So blocks, whole signals and exported graphs give the same to the last digit, although the memory is endless. In
-training the samples that warm it get no gradient: this is truncated backpropagation, over the rest of the crop. Where a
-network is scored it hears `Net.memory` samples more before each block.
+training the samples that warm it get no gradient: this is truncated backpropagation, over the rest of the crop. The
+blocks that validate a training come alone, each with `Net.memory` samples more before it; a recording that is scored or
+drawn goes through the network from its first sample on (`models.rendering`), as in a stream.
 """
 
 from __future__ import annotations

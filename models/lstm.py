@@ -37,7 +37,7 @@ class LSTM(Endless):
         ValueError: also for fewer than one cell, or for another number of output channels than of input channels.
     """
 
-    memory = 2**15
+    memory = 2**18  # 6 s at 44.1 kHz
 
     def __init__(
         self, cells: int = 32, controls: int = 2, in_channels: int = 1, out_channels: int = 1, warm_up: int = 4

@@ -35,7 +35,7 @@ class Net(nn.Module):
     """How many of them are later than the output sample; 0 for a causal network."""
 
     memory: int = 0
-    """Samples that it hears besides, before each block of a recording that is scored: of endless memory as many as
+    """Samples that it hears besides, before each block by which a training is validated: of endless memory as many as
     matter (`models.endless`), of any other none."""
 
     @property
@@ -50,16 +50,6 @@ class Net(nn.Module):
         """
         before, after = self.context
         return signal[..., before : signal.shape[-1] - after]
-
-    @property
-    def scored_context(self) -> tuple[int, int]:
-        """Input samples needed before and after a block that is scored."""
-        before, after = self.context
-        return before + self.memory, after
-
-    def scored(self, aligned: Tensor) -> Tensor:
-        """Of the output for an input with `scored_context`, or what `align` leaves of it, the block that is scored."""
-        return aligned[..., self.memory :]
 
     def check(self, x: Tensor, controls: Tensor) -> None:
         """Raises a `ValueError` unless ``forward`` can take these."""
@@ -162,19 +152,3 @@ class Steps:
         output, state = self.net.step(block, self.state, self.controls)
         self.state = tuple(part.clone() for part in state)  # a view would keep the whole block
         return output
-
-
-@torch.inference_mode()
-def render(
-    net: Net, segment: tuple[Tensor, Tensor, Tensor], device: torch.device | str = "cpu"
-) -> tuple[Tensor, Tensor]:
-    """The network's output for a block of a recording (input, target, controls) and its `Net.scored_context`, and the
-    samples of the target that belong to it.
-
-    Shape:
-        input and target ``(channels, T)``, controls ``(controls,)`` → twice
-        ``(1, channels, T − receptive_field + 1 − memory)``.
-    """
-    input, target, controls = segment
-    output = net(input[None].to(device), controls[None].to(device))
-    return net.scored(output.float()), net.scored(net.align(target[None])).to(device)

@@ -122,7 +122,7 @@ class System(pl.LightningModule):
     def validation_values(self, batch: Any) -> tuple[dict[str, Tensor], int]:
         """The metrics of a batch, and the samples behind them: the last block of a recording is shorter than the
         others, and every sample weighs the same."""
-        output, target = (self.net.scored(signal) for signal in self.predict(batch))
+        output, target = (signal[..., self.net.memory :] for signal in self.predict(batch))
         with torch.no_grad(), torch.autocast(output.device.type, enabled=False):
             values = {name: metric(output, target) for name, metric in self.metrics.items()}
         return values, output.shape[0] * output.shape[-1]

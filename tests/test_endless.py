@@ -10,14 +10,15 @@ import onnx
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from data.segments import Segment
 from models.compressor import Compressor
 from models.endless import Endless, glide
 from models.lstm import LSTM
-from models.net import render
+from models.rendering import Rendering
 from models.statespace import S4D, StateSpace
 from models.stream import Stream
+from models.system import System
 from scripts.export import graphs, replay
 from tests.nets_as_trained import as_trained, knobs, noise, whole
 
@@ -134,17 +135,36 @@ def test_turned_knobs_make_no_step(name: str) -> None:
 
 
 @every_net
-def test_a_block_is_scored_with_a_memory_of_what_was_before(name: str) -> None:
-    net = net_of(name)
+def test_recordings_are_scored_as_a_stream_gives_them(name: str) -> None:
+    """Block by block from the first sample on, and the next recording anew; what was before does not hang over."""
+    net = net_of(name).float()
+    rendering = Rendering(net)
+    assert rendering.context == (0, 0)
+    for x, controls in zip(noise(2, 1, 5000).float(), knobs(2).float(), strict=True):
+        rendering.begin()
+        pairs = [rendering.block((block, 2 * block, controls)) for block in x.split((3000, 1500, 500), dim=-1)]  # type: ignore[no-untyped-call]
+        output, target = (torch.cat(parts, dim=-1) for parts in zip(*pairs, strict=True))
+        torch.testing.assert_close(output, whole(net, x[None], controls[None]), rtol=0, atol=1e-5)
+        assert torch.equal(target, 2 * x[None])
+
+
+@every_net
+def test_a_block_that_validates_is_heard_with_a_memory_of_what_was_before(name: str) -> None:
+    net = net_of(name).float().eval()
     net.memory = 4000
-    x, controls = noise(1, 1, 6000)[0], knobs(1)[0]
-    before, after = net.scored_context
-    assert (before, after) == (5024, 0)
-    padded = F.pad(x, (before - 4000, 0))  # the block is the recording's last 2,000 samples
-    output, target = render(net, (padded, padded, controls))
-    assert output.shape == target.shape == (1, 1, 2000)
-    torch.testing.assert_close(target[0], x[..., 4000:])
-    torch.testing.assert_close(output, whole(net, x[None], controls[None])[..., 4000:].float(), rtol=0, atol=1e-5)
+    x, controls = noise(1, 1, 1024 + 4000 + 2000).float(), knobs(1).float()
+    outputs: list[Tensor] = []
+
+    class Kept(torch.nn.Module):
+        def forward(self, output: Tensor, target: Tensor) -> Tensor:
+            outputs.extend((output, target))
+            return torch.tensor(0.0)
+
+    system = System(net, torch.nn.L1Loss(), {"kept": Kept()}, torch.optim.Adam).eval()
+    _, samples = system.validation_values(Segment(x, 2 * x, controls))
+    assert samples == 2000
+    torch.testing.assert_close(outputs[0], net(x, controls)[..., 4000:])
+    assert torch.equal(outputs[1], 2 * x[..., 5024:])
 
 
 @pytest.mark.parametrize(

@@ -268,16 +268,16 @@ def test_a_run_that_cannot_be_written_to_is_scored_all_the_same(
 def test_ctrl_c_keeps_the_runs_scored_so_far(
     scoring: Entry, study: Path, work: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    render, segments = scorer.render, []
+    block, segments = scorer.Rendering.block, []
 
     def interrupted(*arguments: Any) -> Any:
         segments.append(arguments)
         if len(segments) == 8:  # in the second run, after three segments of the input and three of the first
             raise KeyboardInterrupt
-        return render(*arguments)
+        return block(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(scorer, "render", interrupted)
+        patch.setattr(scorer.Rendering, "block", interrupted)
         result = scoring(f"runs={study}")
     assert result.code == 130
     assert "the same command continues" in result.out

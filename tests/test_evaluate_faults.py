@@ -14,6 +14,7 @@ import torch
 from data import signaltrain
 from data.fingerprint import fingerprint
 from models import run_files
+from models.rendering import Rendering
 from models.run import Run
 from models.tcn import TCN
 from scripts.scoring import scorer
@@ -293,16 +294,16 @@ def test_a_failure_while_scoring_one_run(
     error: Exception, scoring: Entry, study: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_run(study / "esr-seed1", data_root, 3)
-    render, seen = scorer.render, []
+    block, seen = scorer.Rendering.block, []
 
-    def fails(net: torch.nn.Module, *arguments: Any) -> Any:
-        if isinstance(net, TCN):
-            seen.append(net)
-        if seen and net is seen[0] and len(seen) > 2:  # from the third segment of the first run on
+    def fails(rendering: Rendering, *arguments: Any) -> Any:
+        if isinstance(rendering.net, TCN):
+            seen.append(rendering.net)
+        if seen and rendering.net is seen[0] and len(seen) > 2:  # from the third segment of the first run on
             raise error
-        return render(net, *arguments)
+        return block(rendering, *arguments)
 
-    monkeypatch.setattr(scorer, "render", fails)
+    monkeypatch.setattr(scorer.Rendering, "block", fails)
     assert left_out(scoring(f"runs={study}"), study, "esr-seed1") == str(error)
     monkeypatch.undo()
     result = scoring(f"runs={study}")  # and the next evaluation makes up for it

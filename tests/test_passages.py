@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,15 @@ from numpy.typing import NDArray
 from data import audio
 from data.segments import Blocks
 from data.signaltrain import Recording
-from models.net import Unprocessed, render
+from models.net import Unprocessed
+from models.rendering import Rendering
+from models.statespace import S4D
+from models.stream import Stream
 from models.tcn import TCN
-from scripts.report import passages
+from scripts.report import inner_gain, passages
 from scripts.report.colours import Look, looks
 from scripts.report.passages import Passage, Place
+from tests.nets_as_trained import as_trained
 
 RATE = 8000  # Hz
 
@@ -107,10 +112,26 @@ def test_an_output_is_sample_for_sample_the_scored_one(tmp_path: Path, start: in
         torch.nn.init.normal_(parameter, std=0.3)
     item = recording(tmp_path, noise(2), noise(2, 1))
     block = Blocks([item], item.frames, net.context)[0]
-    whole = render(net, block)[0][0, 0].double().numpy()
+    whole = Rendering(net).block(block)[0][0, 0].double().numpy()
     heard = passages.hear(Place(item, start, 1000), {"net": net}).outputs["net"]
     np.testing.assert_allclose(heard, whole[start : start + 1000], atol=1e-6)
     assert np.abs(whole).max() > 0.01
+
+
+@pytest.mark.parametrize("start", [0, 777, 14_000])
+def test_a_network_of_endless_memory_hears_the_recording_from_its_first_sample_on(
+    start: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passages, "_PART", 6000)
+    net = as_trained(partial(S4D, depth=2, channels=3, states=3), warm_up=1).float()
+    sound = noise(2)
+    place = Place(recording(tmp_path, sound, noise(2, 1)), start, 1000)
+    heard = passages.hear(place, {"net": net}).outputs["net"]
+    whole = Stream(net, place.recording.controls).feed(torch.from_numpy(sound).float()[None, None])
+    np.testing.assert_allclose(heard, whole[0, 0, start : start + 1000], atol=1e-6)
+    gain_db = inner_gain.gain_of(net, place)
+    assert gain_db is not None
+    np.testing.assert_allclose(heard, passages.hear(place, {}).input * 10 ** (gain_db / 20), atol=1e-6)
 
 
 def test_several_channels_are_heard_as_their_mean(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from auraloss.level import GainReductionLoss
 from auraloss.time import ESRLoss, L1Loss, SDSDRLoss, SISDRLoss, SNRLoss
 from data.segments import Block, Segment
 from data.signaltrain import Recording
-from models.net import Net, Unprocessed, render
+from models.net import Net, Unprocessed
+from models.rendering import Rendering
 from scripts.scoring import rows as scoring
 from scripts.scoring.metrics import AtRate
 from scripts.scoring.rows import Score, score
@@ -138,7 +139,7 @@ class Middle(Net):
 
 def test_output_and_target_of_a_block_belong_together() -> None:
     x = torch.arange(100.0)[None]
-    output, target = render(Middle(), Segment(x, x.clone(), torch.zeros(2)))
+    output, target = Rendering(Middle()).block(Segment(x, x.clone(), torch.zeros(2)))
     assert output.dtype == torch.float32
     assert output.shape == target.shape == (1, 1, 91)
     assert torch.equal(output, target)
@@ -146,7 +147,7 @@ def test_output_and_target_of_a_block_belong_together() -> None:
 
 def test_the_network_that_does_nothing() -> None:
     x, y = torch.randn(2, 2, 30)
-    output, target = render(Unprocessed(), Segment(x, y, torch.zeros(2)))
+    output, target = Rendering(Unprocessed()).block(Segment(x, y, torch.zeros(2)))
     assert torch.equal(output[0], x)
     assert torch.equal(target[0], y)
 

@@ -13,7 +13,8 @@ from auraloss.time import ESRLoss
 from data import embedded, signaltrain
 from data.segments import Blocks
 from models import run_files
-from models.net import Net, render
+from models.net import Net
+from models.rendering import Rendering
 from models.run import Run
 from scripts import trained
 from tests import made_scores, scored_runs
@@ -37,9 +38,10 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[signaltrain.Rec
 
 def scores(net: Net, recording: signaltrain.Recording) -> tuple[float, float]:
     """ESR and MR of a recording, in blocks as evaluate.py has them."""
-    blocks, sums, samples = Blocks([recording], 262_144, net.scored_context, 65_536), torch.zeros(2), 0
+    rendering = Rendering(net)
+    blocks, sums, samples = Blocks([recording], 262_144, rendering.context, 65_536), torch.zeros(2), 0
     for block in blocks:  # type: ignore[attr-defined]
-        output, target = render(net, block)
+        output, target = rendering.block(block)
         count = output.shape[-1]
         sums += count * torch.tensor(
             [float(metric(output, target)) for metric in (ESRLoss(), MultiResolutionSTFTLoss())]

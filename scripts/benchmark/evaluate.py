@@ -29,8 +29,9 @@ from torch import Tensor
 from data import signaltrain
 from data.segments import Block, Blocks, Segment
 from data.signaltrain import Recording
-from models.net import Net, render
+from models.net import Net
 from models.product import ProductTCN
+from models.rendering import Rendering
 from models.tcn import TCN
 from scripts.benchmark.cells import line, number, rule
 from scripts.benchmark.memory import peak_bytes
@@ -76,9 +77,10 @@ def shipped_metrics(conventions: Sequence[str] = CONVENTIONS) -> dict[str, dict[
 
 def rendered(nets: Sequence[Net], blocks: Any) -> Iterator[tuple[Block, Tensor, Tensor]]:
     """The outputs of all networks for each block, and its target."""
+    renderings = [Rendering(net) for net in nets]
     for index, block in enumerate(blocks.blocks):
         segment = blocks[index]
-        pairs = [render(net, segment) for net in nets]
+        pairs = [rendering.block(segment) for rendering in renderings]
         yield block, torch.cat([output for output, _ in pairs]), pairs[0][1]
 
 
@@ -103,8 +105,8 @@ def peak_megabytes(count: int, length: int, models: int) -> float:
     """The most that scoring a made-up recording holds in tensors at once."""
     nets = networks("small", models)
     conventions = shipped_metrics()
-    blocks = MadeUp(count, length, nets[0].scored_context)
-    list(scored(nets, MadeUp(1, length, nets[0].scored_context), conventions))  # constants are made once
+    blocks = MadeUp(count, length, nets[0].context)
+    list(scored(nets, MadeUp(1, length, nets[0].context), conventions))  # constants are made once
     return peak_bytes(lambda: seconds(scored(nets, blocks, conventions))) / 1e6
 
 
@@ -137,10 +139,10 @@ def main(arguments: Sequence[str]) -> None:
     print(f"{line(COLUMNS)}\n{rule(COLUMNS)}", flush=True)
     for name in chosen.only or NETS:
         nets = networks(name, chosen.models)
-        blocks: Any = MadeUp(chosen.blocks, chosen.length, nets[0].scored_context)
+        blocks: Any = MadeUp(chosen.blocks, chosen.length, nets[0].context)
         if chosen.root:
             recordings = signaltrain.recordings(chosen.root, SAMPLE_RATE, 1)["test"]
-            blocks = Blocks(recordings, chosen.length, nets[0].scored_context, SHORTEST)
+            blocks = Blocks(recordings, chosen.length, nets[0].context, SHORTEST)
             blocks.blocks = blocks.blocks[: chosen.blocks]
         seconds(itertools.islice(scored(nets, blocks, conventions), 1))  # warm
         bare, full = [], []

@@ -14,7 +14,7 @@ from data import audio
 from data.la2a import control_hop, gain_reduction
 from models.net import Net
 from scripts.measure.devices import parsed
-from scripts.report.passages import Audio, Passage, Place, around
+from scripts.report.passages import Audio, Passage, Place, span
 from scripts.report.side_by_side import each
 
 
@@ -41,8 +41,10 @@ def gain_of(net: Net, place: Place, device: torch.device | str = "cpu") -> Audio
     """
     if not callable(gain_db := getattr(net, "gain_db", None)):
         return None
-    heard = around(net, place)
-    gain = net.scored(gain_db(heard.input[None].to(device), heard.controls[None].to(device)))
+    before, after = net.context
+    warm = min(net.memory, place.start)
+    heard = span(place.recording, place.start - warm - before, place.start + place.frames + after)
+    gain = gain_db(heard.input[None].to(device), heard.controls[None].to(device))[..., warm:]
     found = gain[0].double().mean(dim=0).cpu().numpy()
     if found.shape != (place.frames,):
         raise ValueError(f"it has {len(found)} samples for {place.frames}")

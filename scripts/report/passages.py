@@ -1,7 +1,7 @@
 """Passages of the test split for the player: input, target, every model and the anchor of a listening test.
 
 A passage is where the device works most: where the level of its output over that of its input moves most. Models hear
-the recording around it as they do in scoring, so that their signals are sample for sample those that were scored.
+the recording as they do in scoring, so that their signals are sample for sample those that were scored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from auraloss.level import GATE_LUFS, LoudnessLoss
 from data import audio
 from data.segments import Segment
 from data.signaltrain import CONTROLS, Recording
-from models.net import Net, render
+from models.net import Net
+from models.rendering import Rendering
 from scripts.measure.recorded import FLOOR_DB
 from scripts.report.colours import ANCHOR, INPUT, TARGET, Look
 from scripts.report.side_by_side import each
@@ -33,6 +34,7 @@ HOP_SECONDS = 0.05  # of the levels that say where the gain moves
 FADE_SECONDS = 0.005
 ANCHOR_HZ = (3500, 4000)  # pass and stop band of the low-pass, as in ITU-R BS.1534
 _SCAN_SECONDS = 60.0  # read at a time
+_PART = 2**20  # samples that a network is given at a time
 
 
 @dataclass(frozen=True)
@@ -121,19 +123,19 @@ def span(recording: Recording, start: int, stop: int) -> Segment:
     return Segment(sound, processed, torch.tensor(recording.controls, dtype=torch.float32))
 
 
-def around(net: Net, place: Place) -> Segment:
-    """What a network has to hear for its output there."""
-    before, after = net.scored_context
-    return span(place.recording, place.start - before, place.start + place.frames + after)
-
-
 def output(net: Net, place: Place, device: torch.device | str = "cpu") -> Audio:
-    """What a network makes of the input there, with the recording around it as context; mean of the channels.
+    """What a network makes of the input there, hearing the recording as in scoring; mean of the channels.
 
     Raises:
         ValueError: if it is not as long as the place, or not finite.
     """
-    rendered, _ = render(net.to(device), around(net, place), device)
+    rendering, stop = Rendering(net, device), place.start + place.frames
+    first, (before, after) = 0 if rendering.endless else place.start, rendering.context
+    parts = [
+        rendering.block(span(place.recording, start - before, min(start + _PART, stop) + after))[0]
+        for start in range(first, stop, _PART)
+    ]
+    rendered = torch.cat(parts, dim=-1)[..., place.start - first :]
     heard = rendered[0].cpu().double().mean(dim=0).numpy()
     if heard.shape != (place.frames,):
         raise ValueError(f"the network returned {len(heard)} samples for {place.frames}")

@@ -17,7 +17,8 @@ from models.digest import digest, digest_files
 ROOT = Path(__file__).parents[2]
 ALWAYS = (
     "models/build.py",  # constructs a network
-    "models/net.py",  # runs it
+    "models/net.py",
+    "models/rendering.py",  # runs it
     "data/audio.py",  # reads what it is run on
     "data/segments.py",
     "scripts/scoring/scorer.py",

@@ -25,7 +25,8 @@ from tqdm import tqdm
 
 from data.segments import Block, Blocks
 from models.digest import digest
-from models.net import Net, render
+from models.net import Net
+from models.rendering import Rendering
 from scripts.scoring import cache, depends
 from scripts.scoring.cache import Name, Place, Scored
 from scripts.scoring.held_out import HeldOut
@@ -197,16 +198,18 @@ def _places(blocks: list[Block], pooled: bool) -> list[Place]:
 
 def _rendered(scorer: Scorer, jobs: list[Job], levels: list[_Levels]) -> Iterator[tuple[Block, Tensor, Tensor]]:
     """The outputs of all networks for every block of the recordings, with their target."""
-    nets = [job.net.to(scorer.device) for job in jobs if job.net is not None]
-    contexts = {net.scored_context for net in nets}
+    renderings = [Rendering(job.net, scorer.device) for job in jobs if job.net is not None]
+    contexts = {rendering.context for rendering in renderings}
     of_context = {context: Blocks(scorer.split.recordings, scorer.length, context, SHORTEST) for context in contexts}
     blocks = next(iter(of_context.values())).blocks
     label = jobs[0].label if len(jobs) == 1 else f"{jobs[0].label} and {len(jobs) - 1} more"
     for index, block in enumerate(tqdm(blocks, desc=label, unit="segment", leave=False)):
         segments = {context: split[index] for context, split in of_context.items()}
         outputs = []
-        for net, level in zip(nets, levels, strict=True):
-            output, target = render(net, segments[net.scored_context], scorer.device)
+        for rendering, level in zip(renderings, levels, strict=True):
+            if not block.start:
+                rendering.begin()
+            output, target = rendering.block(segments[rendering.context])
             if output.shape != target.shape:
                 raise ValueError(f"its output has shape {tuple(output.shape)}, the target {tuple(target.shape)}")
             if not level.add(output, target):
