@@ -1,6 +1,7 @@
 """What several tests share: a tiny data set, and entry points run in this process as the command line would.
 
-Nothing is read from or written to the user's own folders.
+Nothing is read from or written to the user's own folders. What takes seconds to import is imported where it is used: of
+the processes that run the tests, the one that only hands them out needs none of it.
 """
 
 from __future__ import annotations
@@ -19,12 +20,6 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 import pytest
-import torch
-from hydra._internal.hydra import Hydra
-
-from data import embedded
-from scripts.benchmark.published import published_package
-from tests import composition, scored_runs
 
 ROOT = Path(__file__).parent.parent
 
@@ -78,6 +73,8 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Caches of this project and of W&B go to a temporary folder; two threads do not fight over two cores."""
+    import torch
+
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
@@ -97,6 +94,8 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tiny_root(tmp_path_factory: pytest.TempPathFactory, _own_folders: None) -> Path:
     """A data set of 1.5 s of Train in two recordings, 16 s of Val in two recordings, and 24 s of Test in three."""
+    from data import embedded
+
     root = tmp_path_factory.mktemp("data") / "tiny"
     embedded.recordings(root, minutes=TINY_MINUTES)
     return root
@@ -105,6 +104,8 @@ def tiny_root(tmp_path_factory: pytest.TempPathFactory, _own_folders: None) -> P
 @pytest.fixture(scope="session")
 def published() -> ModuleType:
     """The published package, version 0.4.0, under another name than ours; the Makefile puts it beside .venv's own."""
+    from scripts.benchmark.published import published_package
+
     folder = Path(os.environ.get("AURALOSS_PUBLISHED", Path(sys.prefix) / "published"))
     try:
         return published_package(folder)
@@ -119,6 +120,10 @@ def cheaper(patch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
     """Half of a tiny training's time would be Hydra's, which composes twice, at first to look for `hydra.mode`; only an
     experiment or the command sets it.
     """
+    from hydra._internal.hydra import Hydra
+
+    from tests import composition
+
     composition.remembered(patch)
     if not any(argument.startswith(("experiment=", "+experiment=", "hydra.mode=")) for argument in arguments):
         patch.setattr(Hydra, "get_mode", lambda *_, **__: None)
@@ -189,12 +194,16 @@ def finished(train: Entry, tmp_path: Path, _kept: Path) -> Path:
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set of a soft limiter."""
+    from tests import scored_runs
+
     return scored_runs.write_data(tmp_path_factory.mktemp("data") / "limiter")
 
 
 @pytest.fixture
 def study(tmp_path: Path, data_root: Path) -> Path:
     """Two runs, as training leaves them."""
+    from tests import scored_runs
+
     folder = tmp_path / "runs" / "study"
     scored_runs.make_run(folder / "l1-seed1", data_root, 1)
     scored_runs.make_run(folder / "mrstft-seed1", data_root, 2)
@@ -204,6 +213,7 @@ def study(tmp_path: Path, data_root: Path) -> Path:
 @pytest.fixture
 def evaluate(entry: Entry) -> Entry:
     """``python evaluate.py`` with the metrics that cost nothing, and what is added to it."""
+    from tests import scored_runs
 
     def run(*arguments: str) -> Result:
         return entry("evaluate.py", *scored_runs.LIGHT, *arguments)
