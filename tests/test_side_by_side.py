@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from models.net import Net, Unprocessed
+from models.tcn import TCN
 from scripts.report import side_by_side
 from scripts.report.charts import Canvas
 from scripts.report.side_by_side import Workers, each
@@ -51,6 +52,20 @@ def ending(note: Path, home: int) -> int:
     return 7
 
 
+def holding(note: Path) -> int:
+    await_(note)
+    return os.getpid()
+
+
+def weights_set_to_nothing(net: TCN, begun: Path) -> tuple[float, int]:
+    """Their sum and another figure of the network."""
+    begun.touch()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()
+    return sum(float(parameter.detach().abs().sum()) for parameter in net.parameters()), net.receptive_field
+
+
 def await_(note: Path) -> None:
     stop = time.monotonic() + 120
     while not note.exists():
@@ -82,17 +97,32 @@ def test_other_faults_are_raised() -> None:
         each({"a": Unprocessed()}, work)
 
 
-def test_what_others_have_not_begun_is_done_here(workers: Workers) -> None:
+def test_what_others_have_not_begun_is_done_here(workers: Workers, tmp_path: Path) -> None:
+    held = [workers.begin(holding, tmp_path / "free") for _ in range(3)]  # the pool takes two at once that wait
     nets: dict[str, Net] = {label: Unprocessed() for label in "abcdef"}
     measured = workers.each({"broken": Broken(), **nets}, where)
     picture, fault = workers.begin(svg, "a"), workers.begin(failing)
     found, failed = measured()
     assert list(found) == list(nets)
     assert failed == {"broken": "it is broken"}
-    assert found["f"] == (os.getpid(), 1)  # the other process has hardly started
+    assert set(found.values()) == {(os.getpid(), 1)}
     assert picture() == svg("a")
     with pytest.raises(ValueError, match="no such figure"):
         fault()
+    (tmp_path / "free").touch()
+    assert os.getpid() not in [wait() for wait in held]
+
+
+def test_the_memory_of_a_network_stays_where_it_is(workers: Workers, tmp_path: Path) -> None:
+    """A pool moves it to where others see it, and frees what this process may just be computing with."""
+    net = TCN(blocks=2, kernel_size=3, channels=2)
+    weights = [parameter.detach().clone() for parameter in net.parameters()]
+    changed = workers.begin(weights_set_to_nothing, net, tmp_path / "begun")
+    await_(tmp_path / "begun")
+    assert changed() == (0.0, net.receptive_field)
+    for parameter, before in zip(net.parameters(), weights, strict=True):
+        assert not parameter.is_shared()
+        assert torch.equal(parameter, before)
 
 
 def test_another_process_takes_what_was_begun_and_may_be_lost(workers: Workers, tmp_path: Path) -> None:

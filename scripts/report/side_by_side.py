@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 
@@ -17,6 +20,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 WORTHWHILE = 3  # networks: with fewer a process takes longer to start than it saves
+# A copy of this process has imported already what takes seconds. It has one thread, as those that read for a training,
+# and so needs none of the threads of this process. Elsewhere a copy is not safe, or cannot be had.
+_CONTEXT = get_context("fork" if sys.platform == "linux" else "spawn")
 
 
 def cores() -> int:
@@ -45,12 +51,8 @@ class Workers:
 
     def __init__(self, networks: int) -> None:
         others = min(cores() - 1, networks) if networks >= WORTHWHILE else 0
-        self._threads = max(1, cores() // (others + 1)) if others else torch.get_num_threads()
-        self._pool = (
-            ProcessPoolExecutor(others, get_context("spawn"), torch.set_num_threads, (self._threads,))
-            if others
-            else None
-        )
+        self._threads = 1 if others else torch.get_num_threads()
+        self._pool = ProcessPoolExecutor(others, _CONTEXT, torch.set_num_threads, (1,)) if others else None
 
     def __enter__(self) -> Workers:
         self._before = torch.get_num_threads()
@@ -69,7 +71,7 @@ class Workers:
         def result() -> T:
             if future and not future.cancel():
                 try:
-                    return future.result()
+                    return pickle.loads(future.result())
                 except BrokenProcessPool:
                     pass
             return function(*args, **kwargs)
@@ -88,14 +90,25 @@ class Workers:
 
         return result
 
-    def _submitted(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T] | None:
+    def _submitted(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[bytes] | None:
+        if not self._pool:
+            return None
+        # Copied here: the pool would move the memory of tensors, while this process computes with them.
+        work = pickle.dumps((function, args, kwargs))
         try:
-            return self._pool.submit(function, *args, **kwargs) if self._pool else None
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, see _CONTEXT
+                return self._pool.submit(_done, work)
         except BrokenProcessPool:  # none can be started, or one was killed
             return None
 
 
 ALONE = Workers(networks=0)
+
+
+def _done(work: bytes) -> bytes:
+    function, args, kwargs = pickle.loads(work)
+    return pickle.dumps(function(*args, **kwargs))
 
 
 def _attempt(work: Callable[[Net], T], net: Net) -> T | ValueError:
