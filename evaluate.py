@@ -12,13 +12,16 @@ import hydra
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
+from scripts import start_up
+
 log = logging.getLogger(__name__)
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")
 def main(cfg: DictConfig) -> None:
     try:
-        from scripts.scoring.evaluation import evaluate  # takes seconds, which --help and --cfg need not wait for
+        with start_up.imports():
+            from scripts.scoring.evaluation import evaluate  # takes seconds, which --help and --cfg need not wait for
 
         complete = evaluate(cfg)
     except (ValueError, OSError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -15,6 +16,8 @@ from hydra._internal import config_loader_impl, defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, ListConfig
+from omegaconf.base import Node
 
 FAST_YAML = SimpleNamespace(**vars(yaml) | {"SafeLoader": yaml.CSafeLoader})  # libyaml's gives the same
 
@@ -31,7 +34,7 @@ _compose = ConfigLoaderImpl._compose_config_from_defaults_list
 
 def remembered(patch: pytest.MonkeyPatch) -> None:
     """Has Hydra keep what an option is parsed to, what a file holds, which files belong to the chosen groups, and what
-    these give together.
+    these give together; and copies configurations without asking each value how, which took most of its time.
 
     What the other options change is made anew each time. Files must not change meanwhile.
     """
@@ -40,6 +43,9 @@ def remembered(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ConfigRepository, "load_config", _loaded_once)
     patch.setattr(config_loader_impl, "create_defaults_list", _listed_once)
     patch.setattr(ConfigLoaderImpl, "_compose_config_from_defaults_list", _composed_once)
+    patch.setattr(ConfigRepository, "__deepcopy__", lambda self, memo: copy.copy(self), raising=False)
+    for kind in (DictConfig, ListConfig):
+        patch.setattr(kind, "__deepcopy__", _copied)
 
 
 def _parsed_once(self: OverridesParser, text: str, rule: str) -> Any:
@@ -69,6 +75,29 @@ def _composed_once(self: ConfigLoaderImpl, defaults: list[Any], repo: Any) -> An
     if key not in _composed:
         _composed[key] = pickle.dumps(_compose(self, defaults, repo))
     return pickle.loads(_composed[key])
+
+
+def _copied(self: Node, memo: dict[int, Any]) -> Node:
+    """As OmegaConf's: the nodes are new, the values the same, the parent is retained."""
+    made = object.__new__(type(self))
+    old, metadata = self._metadata, object.__new__(type(self._metadata))
+    cache = defaultdict(dict, {name: dict(values) for name, values in old.resolver_cache.items()})
+    metadata.__dict__.update(old.__dict__, flags=dict(old.flags or {}), resolver_cache=cache)
+    made.__dict__.update(self.__dict__, _metadata=metadata, _flags_cache=None)
+    content = self.__dict__.get("_content")
+    if isinstance(content, dict):
+        made.__dict__["_content"] = {key: _below(made, node, memo) for key, node in content.items()}
+    elif isinstance(content, list):
+        made.__dict__["_content"] = [_below(made, node, memo) for node in content]
+    elif isinstance(content, Node):
+        made.__dict__["_content"] = _below(made, content, memo)
+    return made
+
+
+def _below(parent: Node, node: Node, memo: dict[int, Any]) -> Node:
+    made = _copied(node, memo)
+    made.__dict__["_parent"] = parent
+    return made
 
 
 def _sources(repo: Any) -> Hashable:

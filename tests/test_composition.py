@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.errors import MissingConfigException
@@ -34,3 +36,15 @@ def test_what_is_remembered_is_what_is_composed(monkeypatch: pytest.MonkeyPatch)
         assert [composed(*command) for command in commands] == expected
     with pytest.raises(MissingConfigException, match="mrstf"):
         composed("train", "loss=mrstf")
+
+
+def test_a_copy_is_a_tree_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    composition.remembered(monkeypatch)
+    cfg = OmegaConf.create({"a": {"b": [1, "${c}"]}, "c": "x"}, flags={"struct": True})
+    copied = copy.deepcopy(cfg)
+    OmegaConf.set_struct(copied, False)
+    copied.a.b[0], copied.a.d, copied.c = 2, 3, "y"
+    assert copied == {"a": {"b": [2, "y"], "d": 3}, "c": "y"}
+    assert cfg == {"a": {"b": [1, "x"]}, "c": "x"}
+    assert OmegaConf.is_struct(cfg.a)
+    assert copy.deepcopy(cfg.a).b[1] == "x"  # what is above is above the copy, too

@@ -47,6 +47,7 @@ ROOMS: dict[str, set[str]] = {
     "data": set(),
     "scripts": set(),  # its __init__.py
     "scripts.extras": set(),
+    "scripts.start_up": set(),
     "scripts.training": {"models", "data", "scripts.extras"},
     "scripts.results": {"models", "data"},
     "scripts.measure": BASE,
@@ -66,8 +67,8 @@ ROOMS: dict[str, set[str]] = {
     "scripts.submit": {"scripts.training"},
     "scripts.runs": {"models"},
     "scripts.gpu_study": set(),
-    "train": {"scripts.training"},
-    "evaluate": {"scripts.scoring"},
+    "train": {"scripts.training", "scripts.start_up"},
+    "evaluate": {"scripts.scoring", "scripts.start_up"},
 }
 FILES = sorted(file for package in ALLOWED for file in (ROOT / package).rglob("*.py"))
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
+from scripts import start_up
 from tests.conftest import ROOT
 
 HEAVY = {"torch", "pytorch_lightning", "lightning_fabric", "scipy", "pandas", "matplotlib", "wandb", "tensorboard"}
@@ -39,3 +42,11 @@ def test_help_loads_nothing_heavy(command: str, shows: str) -> None:
     assert done.returncode == 0, done.stderr
     assert shows in done.stdout
     assert done.stdout.splitlines()[-1].split() == ["LOADED"]
+
+
+def test_garbage_is_looked_for_once_all_is_imported() -> None:
+    with suppress(ImportError), start_up.imports():
+        seen = gc.isenabled()
+        raise ImportError
+    assert not seen
+    assert gc.isenabled()

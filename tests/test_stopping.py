@@ -96,7 +96,7 @@ def dies() -> None:
 def test_what_is_stopped_within_an_epoch_ends_at_the_same_weights(
     train: Entry, runs: Path, falls_in: Any, options: list[str]
 ) -> None:
-    options = ["trainer.max_epochs=3", "data.eval_length=16384", *options]
+    options = ["trainer.max_epochs=3", *options]
     assert train("name=whole", *options).code == 0
     # Of 4 an epoch: after the first validation; and once again, as what is continued twice is the same for all.
     for batches in (5, 2) if "+trainer.val_check_interval=0.5" in options else (5,):

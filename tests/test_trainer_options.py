@@ -217,7 +217,7 @@ def test_schedules_count_epochs_and_steps_however_often_there_is_a_validation(
 
 def test_more_validations_leave_the_plateau_as_it_is(train: Entry, tmp_path: Path) -> None:
     never = "+scheduler.threshold=0.99"  # so much nothing improves
-    plateau = ("scheduler.patience=1", never, "trainer.max_epochs=5", "data.eval_length=16384")
+    plateau = ("scheduler.patience=1", never, "trainer.max_epochs=5")
     assert train("name=a", *plateau).code == 0
     assert train("name=b", *plateau, "+trainer.val_check_interval=0.25").code == 0
     runs = tmp_path / "runs/tiny"
