@@ -30,6 +30,8 @@ FREE_OPTIONS = {
 }
 # A run that was trained for longer has another model.
 _LENGTH = ("max_epochs", "max_time")
+# What a budget of minutes chooses of the trainer's options, by measuring: for each seed something else.
+MEASURED = ("max_epochs", "limit_train_batches")
 
 
 def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -69,10 +71,14 @@ def _fixed(section: str, values: Any) -> Any:
 def kind(config: Mapping[str, Any]) -> str:
     """All of a configuration that makes one model another but for its seed, as text."""
     kept = [("choices", repr({"loss": config["choices"].get("loss")}))] if config.get("choices") else []
+    if budget := config.get("budget"):
+        kept.append(("budget", repr(budget)))
     for section in sorted(SECTIONS & {*config} - {"seed"}):
         values = config[section]
         if isinstance(values, dict):
             free = {*FREE_OPTIONS.get(section, ()), "root"} - {*_LENGTH}
+            if budget and section == "trainer":
+                free |= {*MEASURED}
             values = {key: value for key, value in values.items() if key not in free}
         kept.append((section, repr(values)))
     return repr(kept)

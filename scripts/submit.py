@@ -21,10 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 
-from scripts.training.jobs import ROOT, folders_of, jobs_of
+from scripts.training.jobs import FAULTS, ROOT, jobs_of, of_one_study
 
 SECTIONS = ("sbatch", "at_once", "setup")
 NONE = ("null", "")
@@ -144,21 +142,18 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="print the script that would be submitted")
     parser.add_argument("--slurm", type=Path, default=ROOT / "configs" / "slurm.yaml", help="what is asked of Slurm")
     parser.add_argument("overrides", nargs="*", help="as of train.py --multirun, and slurm.…")
-    chosen = parser.parse_args()
+    chosen = parser.parse_intermixed_args()
     try:
         slurm = asked(chosen.slurm, [argument for argument in chosen.overrides if argument.startswith("slurm.")])
         overrides = [argument for argument in chosen.overrides if not argument.startswith("slurm.")]
         jobs = [[*job, *devices(slurm.sbatch)] for job in jobs_of(overrides)]
-        folders = folders_of(jobs)
-        study = folders[0].parent
-        if not any(override.startswith("study=") for override in overrides):
-            jobs = [[*job, f"study={study.name}"] for job in jobs]  # that of today also for what starts tomorrow
+        jobs, study = of_one_study(jobs)
         text = script(jobs, slurm, study)
         if chosen.dry_run:
             print(text, end="")
             return
         number = submit(text, study / "slurm")
-    except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
+    except FAULTS as error:
         sys.exit(f"Error: {error}")
     print(f"Job {number}: {len(jobs)} trainings of {study}; what Slurm says of them goes into {study / 'slurm'}")
     print(f"python -m scripts.runs {study.name}   squeue --job {number}   scancel {number}")

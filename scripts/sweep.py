@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from scripts.training.jobs import ROOT, jobs_of
+from scripts.training.jobs import FAULTS, ROOT, jobs_of, of_one_study
 
 KEPT_LINES = 12  # of what a job said
 REFRESH_SECONDS = 1.0
@@ -125,10 +126,14 @@ def main() -> None:
     )
     parser.add_argument("--jobs", type=int, help="at once; as many as there are GPUs, or else cores, if left out")
     parser.add_argument("overrides", nargs="*", help="as of train.py --multirun")
-    chosen = parser.parse_args()
+    chosen = parser.parse_intermixed_args()
     if chosen.jobs is not None and chosen.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {chosen.jobs}")
-    jobs = jobs_of(chosen.overrides)
+    try:
+        jobs, _ = of_one_study(jobs_of(chosen.overrides))
+    except FAULTS as error:
+        sys.exit(f"Error: {error}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # with an end to the jobs
     at_once = min(chosen.jobs or len(gpus) or len(os.sched_getaffinity(0)), len(jobs))
     failed = run(jobs, at_once, gpus)
     if failed:

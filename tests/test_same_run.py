@@ -78,3 +78,11 @@ def test_a_model_is_the_same_whatever_else_a_version_recorded_of_it() -> None:
     assert kind(old | {"seed": 2}) == kind(CONFIG | {"choices": {"loss": "l1"}})
     assert kind(old) != kind(CONFIG | {"choices": {"loss": "mrstft"}})
     assert kind(old) != kind(with_option("trainer.max_epochs", 20) | {"choices": {"loss": "l1"}})
+
+
+def test_a_budget_makes_the_model_not_the_steps_that_it_was_measured_to_be() -> None:
+    first = with_option("trainer.max_epochs", 8) | {"budget": 1.0, "seed": 1}
+    second = with_option("trainer.max_epochs", 9) | {"budget": 1.0, "seed": 2}
+    assert kind(first) == kind(second)
+    assert kind(first) != kind(second | {"budget": 2.0})
+    assert kind(first) != kind(first | {"budget": None})

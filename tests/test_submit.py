@@ -56,6 +56,12 @@ def test_a_dry_run_prints_the_script_and_writes_nothing(printed: Submit, tmp_pat
     subprocess.run(["bash", "-n"], input=text, text=True, check=True)
 
 
+def test_options_may_follow_overrides_as_with_the_alias_of_the_docs(printed: Submit) -> None:
+    text = printed("study=monday", "experiment=smoke", "loss=l1,esr", "--dry-run", "slurm.time=00:30:00", "seed=1")
+    assert "#SBATCH --time=00:30:00" in text
+    assert "  1) set -- study=monday experiment=smoke loss=esr seed=1 ;;\n" in text
+
+
 def test_a_task_trains_its_run(printed: Submit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The script as bash runs it, with srun in the place of which a command prints its arguments."""
     text = printed("--dry-run", "slurm.mem=null", *TINY, "loss=l1,esr", "name='a b'", "study=${choices.loss}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from subprocess import PIPE, STDOUT
+from subprocess import PIPE, STDOUT, Popen
 from types import SimpleNamespace
 from typing import Any
 
@@ -79,3 +80,50 @@ def test_no_job_at_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit) as ended:
         sweep.main()
     assert ended.value.code == 2
+
+
+def test_what_is_swept_is_one_study_also_where_its_name_is_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its jobs start at different times. Options may stand before, among and after the overrides."""
+    found: list[Sequence[Sequence[str]]] = []
+    monkeypatch.setattr(sweep, "run", lambda jobs, at_once, gpus: found.append(jobs) or [])
+    monkeypatch.setattr(sys, "argv", ["sweep", "loss=l1,esr", "--jobs", "2", "trainer.max_epochs=3"])
+    sweep.main()
+    (jobs,) = found
+    assert [job[:-1] for job in jobs] == [[f"loss={loss}", "trainer.max_epochs=3"] for loss in ("l1", "esr")]
+    assert len({job[-1] for job in jobs}) == 1
+    assert jobs[0][-1].startswith("study=20")
+
+
+def test_two_jobs_of_one_folder_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["sweep", "experiment=smoke", "loss=l1", "calibration=0,5"])
+    with pytest.raises(SystemExit, match=r"^Error: two jobs have the folder runs/smoke/l1"):
+        sweep.main()
+
+
+def test_a_sweep_that_is_ended_ends_its_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Popen[bytes]] = []
+
+    class Slow:
+        """A job that has started when the signal comes."""
+
+        def __init__(self, *_: Any) -> None:
+            self.process = Popen(["sleep", "60"])
+            self.listener = SimpleNamespace(join=lambda: None)
+            self.said: list[str] = []
+            begun.append(self.process)
+
+        @property
+        def ended(self) -> bool:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return False
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(sweep, "Job", Slow)
+    monkeypatch.setattr(sys, "argv", ["sweep", "--jobs", "2", "loss=l1,esr"])
+    try:
+        with pytest.raises(SystemExit) as ended:
+            sweep.main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == 143
+    assert [process.returncode for process in begun] == [-signal.SIGTERM] * 2

@@ -20,9 +20,9 @@ import torch
 
 from data.datamodule import AudioDataModule
 from models.run import Run
+from models.same_run import MEASURED
 from models.system import System
 
-OPTIONS = ("max_epochs", "limit_train_batches")
 EPOCHS = 8  # at least: a validation ends each
 WARM_UP = 3  # steps before the clock starts: compilers and caches
 TIMED = 10  # steps; their median counts
@@ -31,7 +31,7 @@ TIMED = 10  # steps; their median counts
 def chosen(run: Run | None) -> dict[str, int]:
     """The length that a run with a budget has been given already, as options of the trainer; empty for any other."""
     config = run.config if run else {}
-    return {key: config["trainer"][key] for key in OPTIONS} if config.get("budget") else {}
+    return {key: config["trainer"][key] for key in MEASURED} if config.get("budget") else {}
 
 
 def missing(minutes: float | None, run: Run | None) -> float:
@@ -64,7 +64,7 @@ def length(minutes: float, step_seconds: float, validation_seconds: float, batch
             f"budget={minutes:g} minutes is too short: a step takes {step_seconds:.2g} s and a validation "
             f"{validation_seconds:.2g} s, of which there are {EPOCHS} at least"
         )
-    return dict(zip(OPTIONS, (epochs, min(fit, batches)), strict=True))
+    return dict(zip(MEASURED, (epochs, min(fit, batches)), strict=True))
 
 
 def longer(before: Mapping[str, int], minutes: float, step_seconds: float, validation_seconds: float) -> dict[str, int]:

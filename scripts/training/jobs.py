@@ -9,12 +9,15 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from scripts.training.processes import study_name
 from scripts.training.run_name import run_name
 
 ROOT = Path(__file__).parents[2]
+FAULTS = (ValueError, OSError, HydraException, OmegaConfBaseException)  # of overrides
 
 
 def register_resolvers() -> None:
@@ -38,6 +41,17 @@ def jobs_of(overrides: Sequence[str]) -> list[list[str]]:
     parsed += parser.parse_overrides([f"{key}={value}" for key, value in params.items() if key not in given])
     (batch,) = BasicSweeper.split_arguments(parsed, None)
     return [list(job) for job in batch]
+
+
+def of_one_study(jobs: Sequence[Sequence[str]]) -> tuple[list[list[str]], Path]:
+    """The jobs with the name of their study, that of now also for what starts tomorrow, and the folder of its runs.
+
+    Raises:
+        ValueError: if two jobs have one folder.
+    """
+    folder = folders_of(jobs)[0].parent
+    named = any(override.startswith("study=") for override in jobs[0])
+    return [[*job] if named else [*job, f"study={folder.name}"] for job in jobs], folder
 
 
 def folders_of(jobs: Sequence[Sequence[str]]) -> list[Path]:
