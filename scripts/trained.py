@@ -39,7 +39,7 @@ def keep(results: Path, seed: str, out: Path = KEPT, prefix: str = "") -> list[P
         prefix: of the names, which are those of the losses.
 
     Raises:
-        ValueError: if there is no run of this seed, or one is gone.
+        ValueError: if there is no run of this seed, or one is gone or has other weights than were scored.
     """
     evaluation = scores.read(results)
     labels = table.row_labels(evaluation)
@@ -50,16 +50,21 @@ def keep(results: Path, seed: str, out: Path = KEPT, prefix: str = "") -> list[P
     for item in runs:
         source, label = Path(item["run"]), labels[item["model"]]
         folder = out / (prefix + re.sub(r"[^a-z0-9]+", "-", label.lower()))
-        run = Run.read(source)
+        run = Run.read(source, evaluation.info["checkpoint"])
         weights = run.net().state_dict()
-        shutil.rmtree(folder, ignore_errors=True)
-        (folder / "checkpoints").mkdir(parents=True)
+        if item.get("weights") not in (None, "", run.weights):
+            raise ValueError(f"{source}: has been trained further since it was scored: evaluate again")
+        partial = folder.with_name(f".{folder.name}")
+        shutil.rmtree(partial, ignore_errors=True)
+        (partial / "checkpoints").mkdir(parents=True)
         torch.save(
-            {"state_dict": {f"net.{name}": value for name, value in weights.items()}}, folder / "checkpoints/best.ckpt"
+            {"state_dict": {f"net.{name}": value for name, value in weights.items()}}, partial / "checkpoints/best.ckpt"
         )
         for name in ("config.yaml", "status.json", "metrics.csv"):
-            shutil.copyfile(source / name, folder / name)
-        write_text(folder / "card.md", card_of(label, folder.name, run, evaluation, item["run"]))
+            shutil.copyfile(source / name, partial / name)
+        write_text(partial / "card.md", card_of(label, folder.name, run, evaluation, item["run"]))
+        shutil.rmtree(folder, ignore_errors=True)  # which may be the source
+        partial.rename(folder)
         written.append(folder)
     return written
 

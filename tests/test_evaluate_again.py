@@ -190,6 +190,12 @@ def test_scores_of_other_code_are_not_taken(
     assert len(work) == 3
 
 
+def test_all_that_the_options_of_a_metric_name_counts_also_in_lists() -> None:
+    inner = {"_target_": "auraloss.time.ESRLoss", "pre_filter": {"_target_": "auraloss.perceptual.FIRFilter"}}
+    found = set(scorer._code({"_target_": "auraloss.level.LoudnessLoss", "_args_": [1, [inner]]}))
+    assert {file.name for file in found} == {"level.py", "time.py", "perceptual.py"}
+
+
 TCN, L1, MR = (ROOT / name for name in ("models/tcn.py", "auraloss/time.py", "auraloss/resolutions.py"))
 
 

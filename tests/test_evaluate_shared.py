@@ -6,11 +6,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from models.run_lock import RunLock
 from scripts.scoring import share
+from scripts.scoring.cache import Scored
+from scripts.scoring.scorer import Job
 from tests import scored_runs
 from tests.conftest import ROOT, Entry
 
@@ -90,3 +94,27 @@ def test_a_folder_that_cannot_be_written_is_scored_all_the_same(tmp_path: Path) 
     (tmp_path / "a").write_text("no folder")
     with share.taken([tmp_path / "a" / "scores"]) as mine:
         assert mine == [tmp_path / "a" / "scores"]
+
+
+@pytest.mark.parametrize(("shared_by", "at_once"), [(None, 4), ("4", 1)])
+def test_a_process_takes_the_less_the_more_share(
+    shared_by: str | None, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that another has started, of nine networks."""
+    if shared_by:
+        monkeypatch.setenv(share.SHARED_BY, shared_by)
+    parts: list[int] = []
+
+    def score(_: Any, jobs: list[Job]) -> dict[str, Scored]:
+        parts.append(len(jobs))
+        return {job.label: Scored() for job in jobs}
+
+    monkeypatch.setattr(share.scorer, "complete", score)
+    every: Any = SimpleNamespace(look_up=lambda job: job)
+    jobs = [
+        Job(label, tmp_path / label / "scores" / "a.json", "", Scored(), (("standard", "ESR"),), None)
+        for label in "abcdefghi"
+    ]
+    share.complete(every, jobs, workers=1, score_only=True)
+    assert parts[0] == at_once
+    assert sum(parts) == 9

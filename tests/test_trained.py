@@ -90,20 +90,45 @@ def test_no_run_of_the_seed_is_said(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_kept_run_has_the_weights_of_its_best_checkpoint_and_nothing_else(tmp_path: Path, data_root: Path) -> None:
-    study = tmp_path / "study"
-    source = scored_runs.make_run(study / "l1-seed1", data_root, 1)
+def scored(tmp_path: Path, data_root: Path, weights: str = "") -> Path:
+    """A run whose results lie in a folder."""
+    source = scored_runs.make_run(tmp_path / "study" / "l1", data_root, 1)
     rows = [made_scores.row("l1", metric, 0.25, setting="0__40") | {"run": str(source)} for metric in ("ESR", "MR")]
-    runs = [{"run": str(source), "model": "l1", "loss": "l1", "seed": "1", "weights": ""}]
+    runs = [{"run": str(source), "model": "l1", "loss": "l1", "seed": "1", "weights": weights}]
     made_scores.write(tmp_path, rows, runs=runs)
     (source / "metrics.csv").write_text("epoch\n0\n")
     config = Run.read(source).config
     config["data"] |= {"recordings": {"minutes": 1}, "batch_size": 4, "segment_length": 8192}
     run_files.write_config(source, config | {"loss": {"_target_": "auraloss.time.L1Loss"}, "seed": 1})
     run_files.write_status(source, "finished", steps=10, seconds=3.0)
+    return source
+
+
+def test_a_kept_run_has_the_weights_of_its_best_checkpoint_and_nothing_else(tmp_path: Path, data_root: Path) -> None:
+    source = scored(tmp_path, data_root)
     (folder,) = trained.keep(tmp_path, "1", tmp_path / "out")
     assert folder.name == "l1"
     expected, kept = Run.read(source).net().state_dict(), Run.read(folder).net().state_dict()
     assert all(torch.equal(expected[name], kept[name]) for name in expected)
     assert list(torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)) == ["state_dict"]
     assert "| Compress 40 (new) | 0.2500 | 0.250 |" in (folder / "card.md").read_text(encoding="utf-8")
+
+
+def test_weights_that_were_not_scored_are_not_kept(tmp_path: Path, data_root: Path) -> None:
+    source = scored(tmp_path, data_root, weights="others")
+    with pytest.raises(ValueError, match="l1: has been trained further since it was scored: evaluate again"):
+        trained.keep(tmp_path, "1", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    scored(tmp_path / "same", data_root, weights=Run.read(source).weights)
+    assert trained.keep(tmp_path / "same", "1", tmp_path / "out") == [tmp_path / "out" / "l1"]
+
+
+def test_a_model_may_be_kept_where_it_is(tmp_path: Path, data_root: Path) -> None:
+    source = scored(tmp_path, data_root)
+    before = Run.read(source).net().state_dict()
+    assert trained.keep(tmp_path, "1", source.parent) == [source]
+    assert [file.name for file in source.parent.iterdir()] == ["l1"]
+    assert {file.name for file in source.iterdir()} == {
+        "card.md", "checkpoints", "config.yaml", "metrics.csv", "status.json",
+    }  # fmt: skip
+    assert all(torch.equal(before[name], value) for name, value in Run.read(source).net().state_dict().items())

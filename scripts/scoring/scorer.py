@@ -179,13 +179,12 @@ def _description(metrics: Mapping[Name, Any]) -> dict[str, dict[str, Any]]:
 
 def _code(options: Any) -> Iterator[Path]:
     """The files of all that the options of a metric name."""
-    if not isinstance(options, dict):
-        return
-    if "_target_" in options:
+    if isinstance(options, dict) and "_target_" in options:
         with suppress(TypeError):  # of what is built in
             yield Path(getfile(unwrap(get_object(options["_target_"]))))
-    for value in options.values():
-        yield from _code(value)
+    if isinstance(options, dict | list):
+        for value in options.values() if isinstance(options, dict) else options:
+            yield from _code(value)
 
 
 def _places(blocks: list[Block], pooled: bool) -> list[Place]:

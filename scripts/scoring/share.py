@@ -24,6 +24,7 @@ from scripts.scoring.scorer import LARGEST_BATCH, Job, Scorer
 
 ROOT = Path(__file__).parents[2]
 POLL_SECONDS = 1.0  # between looks for what others have scored
+SHARED_BY = "EVALUATE_SHARED_BY"  # tells a process that is started here how many they are
 
 Outcomes = dict[str, Scored | Exception]
 
@@ -40,12 +41,13 @@ def complete(score_with: Scorer, jobs: list[Job], workers: int, score_only: bool
     tasks = int(os.environ.get("SLURM_NTASKS", "1"))
     if workers == tasks == 1 and not score_only:
         return scorer.complete(score_with, jobs)
+    sharing = max(workers, tasks, int(os.environ.get(SHARED_BY, "1")))
     outcomes: Outcomes = {job.label: job.known for job in jobs if not job.missing}
     waiting = [job for job in jobs if job.missing]
     with helpers(workers - 1 if waiting else 0):
         while waiting:
             # Several at a time, as that is cheaper; but such a part of them that all have something to do.
-            size = min(max(len(waiting) // (2 * max(workers, tasks)), 1), LARGEST_BATCH)
+            size = min(max(len(waiting) // (2 * sharing), 1), LARGEST_BATCH)
             done = _some(score_with, waiting, size)
             outcomes |= done
             waiting = [job for job in waiting if job.label not in outcomes]
@@ -96,7 +98,7 @@ def helpers(count: int) -> Iterator[None]:
     overrides = HydraConfig.get().overrides.task if count > 0 else []
     command = [sys.executable, str(ROOT / "evaluate.py"), *overrides, "workers=1", "score_only=true"]
     threads = str(max(1, len(os.sched_getaffinity(0)) // (count + 1)))
-    environment = os.environ | {"OMP_NUM_THREADS": threads}
+    environment = os.environ | {"OMP_NUM_THREADS": threads, SHARED_BY: str(count + 1)}
     quiet = subprocess.DEVNULL  # what is wrong with a run is told once, by this process
     started = [subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet) for _ in range(count)]
     try:
