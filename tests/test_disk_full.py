@@ -55,7 +55,7 @@ def whole(folder: Path) -> bool:
 def check_training(train: Entry, disk: Path, tmp_path: Path, pages: list[int]) -> int:
     """Trains with so many pages of room, and then with enough; returns how often there was not enough."""
     refused = 0
-    options = ("trainer.max_epochs=2", "loss=esr")
+    options = ("trainer.max_epochs=2", "trainer.limit_train_batches=2", "loss=esr")
     assert train("study=elsewhere", "name=whole", f"hydra.run.dir={tmp_path}/whole", *options).code == 0
     for left in pages:
         name = f"run{left}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import subprocess
@@ -14,13 +15,17 @@ import pytest
 from scripts import extras
 from scripts.report import __main__ as report
 from tests.conftest import ROOT, TINY, Entry
+from tests.forked import ended, started
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-# Makes a process as if none of the packages was installed.
+# Makes a process as if none of the packages was installed, and nothing of ours imported.
 PROGRAM = f"""
 import importlib.metadata, runpy, sys
 from importlib.machinery import PathFinder
 absent = {sorted({name for names in extras.EXTRAS.values() for name in names})}
+for name in list(sys.modules):
+    if name.split(".")[0] in (*absent, "auraloss", "models", "data", "scripts", "train", "evaluate"):
+        del sys.modules[name]
 find, distribution = PathFinder.find_spec, importlib.metadata.distribution
 def find_spec(name, *more):
     return None if name.split(".")[0] in absent else find(name, *more)
@@ -29,17 +34,18 @@ def known(name):
         raise importlib.metadata.PackageNotFoundError(name)
     return distribution(name)
 PathFinder.find_spec, importlib.metadata.distribution = find_spec, known
-sys.path[0] = {str(ROOT)!r}
+sys.path.insert(0, {str(ROOT)!r})
 """
 
 
-def without(*commands: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Runs scripts one after another in a process, as its imports take seconds."""
-    program = PROGRAM
+def program(file: Path, *commands: list[str]) -> Path:
+    """One that runs scripts one after another, without the packages."""
+    text = PROGRAM
     for script, *arguments in commands:
         path = str(ROOT / script)
-        program += f"sys.argv = {[path, *arguments]}\nrunpy.run_path({path!r}, run_name='__main__')\n"
-    return subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
+        text += f"sys.argv = {[path, *arguments]}\nrunpy.run_path({path!r}, run_name='__main__')\n"
+    file.write_text(text)
+    return file
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -58,14 +64,21 @@ def test_all_is_every_extra_of_the_study() -> None:
     assert {"study", *extras.EXTRAS} <= set(listed)
 
 
-def test_training_and_evaluation_need_the_study_alone(tiny_root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("alone", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["copy", "process"])
+def test_training_and_evaluation_need_the_study_alone(tiny_root: Path, tmp_path: Path, alone: bool) -> None:
+    """A copy of this process imports again what is ours; one of its own imports Lightning and all others, too."""
     train = ["train.py", *TINY, f"data.root={tiny_root}", "name=a"]
     evaluate = ["evaluate.py", "runs=runs/tiny", "~conventions.paper2020", "~conventions.further"]
-    done = without(train, evaluate, folder=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert (
-        "No report: report.html needs matplotlib, jinja2: pip install -c constraints.txt -e '.[report]'" in done.stdout
-    )
+    file, output = program(tmp_path / "without.py", train, evaluate), tmp_path / "output"
+    if alone:
+        with output.open("w") as told:
+            subprocess.run([sys.executable, file], cwd=tmp_path, stdout=told, stderr=subprocess.STDOUT, check=False)
+    else:
+        for name in ("scripts.training.train", "scripts.scoring.evaluation"):
+            importlib.import_module(name)
+        assert ended(started(str(file), output=output, cwd=tmp_path)) == 0, output.read_text()
+    why = "No report: report.html needs matplotlib, jinja2: pip install -c constraints.txt -e '.[report]'"
+    assert why in output.read_text()
     assert (tmp_path / "runs/tiny/results/table1.md").is_file()
 
 

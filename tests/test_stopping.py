@@ -71,6 +71,9 @@ def falls_in(monkeypatch: pytest.MonkeyPatch) -> Any:
     return after
 
 
+EVERY_3_BATCHES = ("+trainer.check_val_every_n_epoch=null", "+trainer.val_check_interval=3")  # validations
+
+
 def interruption() -> None:
     raise KeyboardInterrupt
 
@@ -82,14 +85,11 @@ def dies() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        ["+trainer.val_check_interval=0.5", "scheduler.patience=1", *RANDOM],
+        ["+trainer.val_check_interval=0.5", "trainer.num_sanity_val_steps=1", "scheduler.patience=1", *RANDOM],
         ["+trainer.check_val_every_n_epoch=2", "scheduler.patience=1"],
-        ["+trainer.check_val_every_n_epoch=null", "+trainer.val_check_interval=3", "scheduler=cosine"],
-        ["+trainer.max_steps=9", "scheduler=cosine"],
-        ["trainer.max_epochs=-1", "+trainer.max_steps=11", "scheduler=cosine", "+trainer.val_check_interval=0.5"],
-        ["trainer.accumulate_grad_batches=3", "scheduler=cosine"],
-        ["trainer.num_sanity_val_steps=1", "+trainer.val_check_interval=0.25", "scheduler=none", *RANDOM],
-        ["trainer.limit_val_batches=0", "scheduler=none"],
+        ["trainer.accumulate_grad_batches=3", "scheduler=cosine", *EVERY_3_BATCHES],
+        ["trainer.max_epochs=-1", "+trainer.max_steps=7", "+trainer.val_check_interval=0.5", "scheduler=cosine"],
+        ["trainer.limit_val_batches=0", "trainer.max_epochs=2", "scheduler=none"],
     ],
     ids=lambda options: options[0].lstrip("+"),
 )
@@ -99,7 +99,7 @@ def test_what_is_stopped_within_an_epoch_ends_at_the_same_weights(
     options = ["trainer.max_epochs=3", *options]
     assert train("name=whole", *options).code == 0
     # Of 4 an epoch: after the first validation; and once again, as what is continued twice is the same for all.
-    for batches in (5, 2) if "+trainer.val_check_interval=0.5" in options else (5,):
+    for batches in (5, 2) if "trainer.num_sanity_val_steps=1" in options else (5,):
         falls_in(batches, interruption)
         assert train("name=parts", *options).code != 0
     falls_in(0, interruption)
