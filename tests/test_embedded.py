@@ -17,7 +17,7 @@ from data.la2a import la2a
 from scripts import make_dataset
 from tests.forked import ended, forked
 
-TINY = {"minutes": 0.1}
+TINY = {"minutes": 0.05}
 
 
 def digests(root):
@@ -26,11 +26,11 @@ def digests(root):
 
 @pytest.fixture(scope="module", autouse=True)
 def _short():
-    """Recordings of 2 or 3 s in place of 8; test_embedded_plan.py has the real ones."""
+    """Recordings of 1.5 s in place of 8; test_embedded_plan.py has the real ones."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embedded, "RECORDING_SECONDS", (3.0, 60.0))
-        patch.setattr(embedded, "VAL_SECONDS", 4.0)
-        patch.setattr(embedded, "TEST_SECONDS_LEAST", 9.0)
+        patch.setattr(embedded, "RECORDING_SECONDS", (1.5, 60.0))
+        patch.setattr(embedded, "VAL_SECONDS", 3.0)
+        patch.setattr(embedded, "TEST_SECONDS_LEAST", 4.5)
         yield
 
 
@@ -45,7 +45,7 @@ def test_layout_is_signaltrains(tiny):
     found = signaltrain.recordings(tiny)
     assert found == embedded.recordings(tiny, **TINY)
     assert {split: len(r) for split, r in found.items()} == {"train": 2, "val": 2, "test": 3}
-    assert sum(r.frames for r in found["train"]) == 6 * 44100
+    assert sum(r.frames for r in found["train"]) == 3 * 44100
     for recording in [r for split in found.values() for r in split]:
         assert recording.target.name.startswith(f"target_{recording.id}_LA2A_synth__{recording.setting}")
         x, y = audio.read(recording.input), audio.read(recording.target)
@@ -93,8 +93,8 @@ def test_reused_while_the_options_are_the_same(tiny, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"minutes": 0.2}, "was made with minutes=0.1; asked for is minutes=0.2. Choose another folder"),
-        ({"minutes": 0.1, "seed": 5}, "was made with seed=0; asked for is seed=5"),
+        ({"minutes": 0.2}, "was made with minutes=0.05; asked for is minutes=0.2. Choose another folder"),
+        ({"minutes": 0.05, "seed": 5}, "was made with seed=0; asked for is seed=5"),
     ],
 )
 def test_set_of_other_options_is_left_alone(tiny, options, message):
@@ -206,11 +206,11 @@ def test_other_sample_rate(tmp_path):
 
 
 def test_script_tells_what_it_wrote(tiny, capsys):
-    make_dataset.main(["--root", str(tiny), "--minutes", "0.1"])
+    make_dataset.main(["--root", str(tiny), "--minutes", "0.05"])
     out = capsys.readouterr().out
     assert str(tiny) in out
     assert "train     0.1 min, 2 recordings, 2 settings:" in out
-    with pytest.raises(SystemExit, match=r"error: .*was made with minutes=0.1"):
+    with pytest.raises(SystemExit, match=r"error: .*was made with minutes=0.05"):
         make_dataset.main(["--root", str(tiny), "--minutes", "3"])
 
 
@@ -221,4 +221,4 @@ def test_script_starts_without_torch():
 
 def test_settings_are_plain_json(tiny):
     settings = json.loads((tiny / "dataset.json").read_text())
-    assert settings == {"format": FORMAT, "minutes": 0.1, "seed": 0, "sample_rate": 44100}
+    assert settings == {"format": FORMAT, "minutes": 0.05, "seed": 0, "sample_rate": 44100}

@@ -253,7 +253,9 @@ def test_no_runs_at_all(evaluate: Entry) -> None:
 # What is written
 
 
-def test_scores_are_a_tidy_table(evaluate_fully: Entry, study: Path, data_root: Path) -> None:
+def test_scores_are_a_tidy_table_beside_what_was_scored_and_how(
+    evaluate_fully: Entry, study: Path, data_root: Path
+) -> None:
     make_run(study / "l1-seed2", data_root, 5)
     result = evaluate_fully(f"runs={study}")
     assert result.code == 0, result.err
@@ -274,17 +276,13 @@ def test_scores_are_a_tidy_table(evaluate_fully: Entry, study: Path, data_root: 
         pooled = row["convention"] == "paper2020"
         assert empty == ({"recording", "switch", "peak_reduction", "start"} if pooled else set())
 
-
-def test_the_evaluation_says_what_was_scored_and_how(evaluate_fully: Entry, study: Path, data_root: Path) -> None:
-    result = evaluate_fully(f"runs={study}")
-    assert result.code == 0, result.err
     said = info(study / "results")
     assert said.pop("notes") == [
         f"Test split: {data_root}, 2 recordings, {sum(FRAMES.values()) / 44100 / 60:.1f} minutes, all scored."
     ]
     weights = [of_run.pop("weights") for of_run in said["runs"]]
-    assert [len(word) for word in weights] == [64, 64]
-    assert len(set(weights)) == 2
+    assert [len(word) for word in weights] == [64, 64, 64]
+    assert len(set(weights)) == 3
     assert said == {
         "format": 1,
         "root": str(data_root),
@@ -295,6 +293,7 @@ def test_the_evaluation_says_what_was_scored_and_how(evaluate_fully: Entry, stud
         "trained_settings": ["0__40"],  # of Train's one recording
         "runs": [
             {"run": f"{study}/l1-seed1", "model": "l1", "loss": "l1", "seed": "1"},
+            {"run": f"{study}/l1-seed2", "model": "l1", "loss": "l1", "seed": "5"},
             {"run": f"{study}/mrstft-seed1", "model": "mrstft", "loss": "mrstft", "seed": "2"},
         ],
         "left_out": [],
@@ -416,13 +415,13 @@ def test_the_report_is_made_after_the_tables(evaluate: Entry, study: Path, repor
 
 @pytest.mark.parametrize("error", [ValueError("no passage"), OSError("disk full")])
 def test_a_report_that_fails_leaves_the_scores(
-    error: Exception, evaluate: Entry, study: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, scoring: Entry, study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write(out: Path) -> Path:
         raise error
 
     monkeypatch.setattr(build, "write", write)
-    result = evaluate(f"runs={study}", "report=true")
+    result = scoring(f"runs={study}", "report=true")
     assert result.code == 1
     assert f"The report could not be made: {error}" in result.out
     assert "Traceback" not in result.err

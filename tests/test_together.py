@@ -14,6 +14,7 @@ from scripts.scoring import spectra
 
 COMPUTE = pytest.mark.parametrize("compute", [together.distances, spectra.distances], ids=["torch", "compiled"])
 
+SAMPLES = 12_000
 LOSSES: dict[str, Loss] = {
     "stft": STFTLoss(),
     "same": STFTLoss(),
@@ -27,7 +28,7 @@ LOSSES: dict[str, Loss] = {
     "coarse mel": MelSTFTLoss(44_100, n_mels=20, w_lin_mag=1.0),
     "mr": MultiResolutionSTFTLoss(),
     "mr mel": MultiResolutionSTFTLoss(scale="mel", n_bins=[64, 128, 32], sample_rate=44_100),
-    "draw": RandomResolutionSTFTLoss(seed=0).draw(3, 20_000),
+    "draw": RandomResolutionSTFTLoss(seed=0).draw(3, SAMPLES),
     "phase": STFTLoss(w_phs=1.0),
     "invariant": STFTLoss(scale_invariance=True),
     "weighted": MultiResolutionSTFTLoss(perceptual_weighting=True, sample_rate=44_100),
@@ -39,12 +40,14 @@ LOSSES: dict[str, Loss] = {
 USUAL = {name: LOSSES[name] for name in ("stft", "other floor", "window", "odd", "mel", "mr", "mr mel", "draw")}
 
 
-def pair(items: int, channels: int, samples: int = 20_000, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+def pair(
+    items: int, channels: int, samples: int = SAMPLES, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
     """Noise that fades below every floor; the last item of the input begins with silence."""
     generator = torch.Generator().manual_seed(0)
-    fade = torch.logspace(0, -7, samples)
-    target = fade * torch.randn(items, channels, samples, generator=generator)
-    input = target + 0.3 * fade * torch.randn(items, channels, samples, generator=generator)
+    fade = torch.logspace(0, -7, SAMPLES)
+    target = fade * torch.randn(items, channels, SAMPLES, generator=generator)
+    input = target + 0.3 * fade * torch.randn(items, channels, SAMPLES, generator=generator)
     input[-1, :, :4000] = 0
     return input.to(dtype), target.to(dtype)
 
@@ -87,7 +90,7 @@ def test_several_inputs_share_a_target(compute: together.Distances) -> None:
             torch.testing.assert_close(found[name][number], alone[name][0], rtol=1e-12, atol=0, msg=name)
 
 
-@pytest.mark.parametrize("shape", [(20_000,), (3, 20_000), (2, 2, 1, 20_000)])
+@pytest.mark.parametrize("shape", [(SAMPLES,), (3, SAMPLES), (2, 2, 1, SAMPLES)])
 def test_any_number_of_leading_axes(shape: tuple[int, ...]) -> None:
     input, target = torch.randn(2, *shape, generator=torch.Generator().manual_seed(1))
     found = together.statistics({"mr": LOSSES["mr"]}, input, target)["mr"]
