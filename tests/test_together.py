@@ -40,9 +40,7 @@ LOSSES: dict[str, Loss] = {
 USUAL = {name: LOSSES[name] for name in ("stft", "other floor", "window", "odd", "mel", "mr", "mr mel", "draw")}
 
 
-def pair(
-    items: int, channels: int, samples: int = SAMPLES, dtype: torch.dtype = torch.float32
-) -> tuple[Tensor, Tensor]:
+def pair(items: int, channels: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
     """Noise that fades below every floor; the last item of the input begins with silence."""
     generator = torch.Generator().manual_seed(0)
     fade = torch.logspace(0, -7, SAMPLES)
