@@ -16,6 +16,7 @@ import pytest
 import torch
 from markupsafe import Markup
 
+from data import embedded
 from models import run_files
 from models.digest import digest, digest_files
 from models.run import Run
@@ -25,9 +26,11 @@ from scripts.report.colours import looks
 from scripts.report.side_by_side import ALONE
 from scripts.results import findings, scores
 from tests import made_scores
-from tests.conftest import ROOT
+from tests.conftest import ROOT, TINY_MINUTES
 
 NET = {"blocks": 3, "kernel_size": 5, "channels": 2, "dilation_growth": 1}
+RATE = 16_000  # Hz; what is measured takes a third of the time that it takes at 44.1 kHz
+SEGMENT = 20_000  # samples, 1.25 s
 HOSTILE = "</script><img src=x onerror=alert(1)>$^&"
 METRICS = "epoch,train/loss,val/ESR,val/score\n0,2.0,0.5,0.6\n1,1.0,0.4,0.5\n"
 
@@ -55,16 +58,17 @@ def study(folder: Path, root: Path, models: tuple[str, ...] = ("esr", "mrstft"),
                 row = made_scores.row(
                     model, metric, value + int(id), seed=seed, recording=id, setting=setting, loss=loss
                 )
-                rows.append({**row, "run": str(of), "samples": 65_536})
+                rows.append({**row, "run": str(of), "samples": SEGMENT})
     for metric in ("ESR", "MR"):
         rows += [
-            made_scores.row(scores.UNPROCESSED, metric, 9.0, recording=id, setting=setting, samples=65_536)
+            made_scores.row(scores.UNPROCESSED, metric, 9.0, recording=id, setting=setting, samples=SEGMENT)
             for id, setting in (("5", "0__85"), ("6", "1__55"))
         ]
     results = folder / "results"
     results.mkdir()
     settings = ["0__85", "0__100"]
-    return made_scores.write(results, rows, **{"root": str(root), "runs": runs, "trained_settings": settings, **info})
+    about = {"root": str(root), "sample_rate": RATE, "runs": runs, "trained_settings": settings}
+    return made_scores.write(results, rows, **about, **info)
 
 
 def ids_of(root: Path) -> list[str]:
@@ -72,9 +76,17 @@ def ids_of(root: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory, tiny_root: Path) -> Path:
-    assert ids_of(tiny_root) == ["5", "6", "7"]
-    return study(tmp_path_factory.mktemp("study"), tiny_root, models=("esr", HOSTILE))
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set with three test recordings, of three settings."""
+    folder = tmp_path_factory.mktemp("data") / "tiny"
+    embedded.recordings(folder, minutes=TINY_MINUTES, sample_rate=RATE)
+    assert ids_of(folder) == ["5", "6", "7"]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
+    return study(tmp_path_factory.mktemp("study"), root, models=("esr", HOSTILE))
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +175,7 @@ def test_the_worst_segments_are_there_with_their_audio(page: str) -> None:
     assert len(worst) == 2
     for passage in worst:
         assert [signal["kind"] for signal in passage["signals"]] == ["input", "target", "model"]
-        assert passage["seconds"] == 1.4861  # 65,536 samples, shorter than 3 s
+        assert passage["seconds"] == SEGMENT / RATE  # shorter than 3 s
 
 
 def test_equal_results_give_equal_bytes(results: Path, page: str) -> None:
@@ -230,8 +242,8 @@ def test_the_network_that_was_scored_is_preferred_to_another_of_its_name(
     assert trained.folder_of({**item, "weights": weights_of(decoy)}, made) == Path("runs/quick/run1")
 
 
-def test_a_run_that_was_trained_further_is_neither_heard_nor_measured(tmp_path: Path, tiny_root: Path) -> None:
-    results = study(tmp_path, tiny_root, models=("esr", "mrstft"))
+def test_a_run_that_was_trained_further_is_neither_heard_nor_measured(tmp_path: Path, root: Path) -> None:
+    results = study(tmp_path, root, models=("esr", "mrstft"))
     file = results / "evaluation.json"
     info = json.loads(file.read_text())
     for item in info["runs"]:
@@ -256,13 +268,11 @@ def broken() -> TCN:
 
 @pytest.mark.usefixtures("_undrawn")
 @pytest.mark.parametrize("embedded", [True, False])
-def test_a_network_that_fails_is_left_out_alone(
-    tiny_root: Path, monkeypatch: pytest.MonkeyPatch, embedded: bool
-) -> None:
+def test_a_network_that_fails_is_left_out_alone(root: Path, monkeypatch: pytest.MonkeyPatch, embedded: bool) -> None:
     torch.manual_seed(0)
     nets = {"ESR": TCN(**NET).eval(), "MR": broken()}
-    worst = findings.Worst("runs/m", "mrstft", "MR", "5", "0__85", 0, 0, 65_536, "MR", 1.0, 2.0)
-    info = {"root": str(tiny_root), "sample_rate": 44_100, "channels": 1, "trained_settings": ["0__85"]}
+    worst = findings.Worst("runs/m", "mrstft", "MR", "5", "0__85", 0, 0, SEGMENT, "MR", 1.0, 2.0)
+    info = {"root": str(root), "sample_rate": RATE, "channels": 1, "trained_settings": ["0__85"]}
     monkeypatch.setattr(build.heard, "is_embedded", lambda root: embedded)
     heard = build.heard.gather(info, nets, [(worst, nets["MR"])], looks([("ESR", "esr"), ("MR", "mrstft")]), ALONE)
     labels = [signal["label"] for passage in heard.passages for signal in json.loads(passage["data"])["signals"]]

@@ -155,13 +155,13 @@ class Canvas:
         """The figure as an <svg> element that scales with the page; `title` is what a screen reader says."""
         file = io.StringIO()
         with matplotlib.rc_context(_STYLE):
+            canvas = FigureCanvasSVG(self.figure)  # whose fonts count
             self._lay_out()
-            self.figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+            canvas.print_svg(file, metadata={"Date": None, "Creator": None})
         return Markup(_themed(file.getvalue(), self.name, title, self._inks))
 
     def _lay_out(self) -> None:
         """Finds the places of the panels, for which `savefig` would draw the whole figure once more."""
-        FigureCanvasSVG(self.figure)  # whose fonts count
         self.figure.dpi = 72  # as in an SVG
         if engine := self.figure.get_layout_engine():
             with _without_minor_ticks(self.figure.axes):
