@@ -105,8 +105,12 @@ def drawn(name: str = "one", title: str = "A title") -> str:
     return str(canvas.svg(title))
 
 
-def test_a_figure_takes_its_colours_from_the_page() -> None:
-    svg = drawn()
+@pytest.fixture(scope="module")
+def svg() -> str:
+    return drawn()
+
+
+def test_a_figure_takes_its_colours_from_the_page(svg: str) -> None:
     assert "stroke: var(--c-esr,#cc8400)" in svg
     assert "fill: var(--c-target,#687878)" in svg
     assert "fill: currentColor" in svg
@@ -128,16 +132,15 @@ def test_a_figure_is_well_formed_and_brings_no_style_or_font_of_its_own() -> Non
     assert "E = $mc^2$ <b>&" in texts
 
 
-def test_ids_of_two_figures_do_not_meet() -> None:
-    first, second = (re.findall(r' id="([^"]*)"', drawn(name)) for name in ("one", "two"))
+def test_ids_of_two_figures_do_not_meet(svg: str) -> None:
+    first, second = (re.findall(r' id="([^"]*)"', text) for text in (svg, drawn("two")))
     assert len(first) == len(set(first)) > 0
     assert not set(first) & set(second)
-    svg = drawn()
     assert set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg)) == set(first)
 
 
-def test_equal_data_give_equal_bytes() -> None:
-    assert drawn() == drawn()
+def test_equal_data_give_equal_bytes(svg: str) -> None:
+    assert drawn() == svg
 
 
 def test_a_thinned_line_keeps_its_extremes_and_gaps() -> None:

@@ -28,6 +28,7 @@ from scripts.measure.figures import (
     table,
 )
 from tests import scored_runs
+from tests.conftest import LOW_RATE
 
 RATE = 44_100
 SETTINGS: list[Setting] = [(0, 50.0), (1, 75.0)]
@@ -105,9 +106,9 @@ def test_the_table_has_a_row_for_each_model_and_setting() -> None:
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory, tiny_root: Path) -> Path:
+def study(tmp_path_factory: pytest.TempPathFactory, low_rate_root: Path) -> Path:
     folder = tmp_path_factory.mktemp("study")
-    scored_runs.make_run(folder / "l1-seed1", tiny_root, 1)
+    scored_runs.make_run(folder / "l1-seed1", low_rate_root, 1, sample_rate=LOW_RATE)
     return folder
 
 
@@ -121,7 +122,7 @@ def test_the_command_prints_each_setting_and_the_medians(study: Path, capsys: py
     ]
     assert last.startswith(f"median over {len(found)} settings: static curve within ")
     assert knob.startswith("knob of the network: zipper noise −")
-    assert re.fullmatch(r"knob of the LA-2A: zipper noise −9\d dB; steps to 0\.0\d\d dB in .*", of_device)
+    assert re.fullmatch(r"knob of the LA-2A: zipper noise −8\d dB; steps to 0\.0\d\d dB in .*", of_device)
 
 
 def test_a_run_of_another_device_is_refused(tmp_path: Path, data_root: Path) -> None:

@@ -27,6 +27,7 @@ from models.build import build_net
 from models.net import Net
 from models.run import Run
 from scripts.benchmark import export as benchmark_export
+from scripts.benchmark import live
 from scripts.export import __main__ as command
 from scripts.export import card, describe, folder, graphs, replay
 from scripts.export.replay import Array, Pair, Runner
@@ -225,6 +226,26 @@ def test_the_benchmark_measures_the_same_computation_twice(export: Path) -> None
     exported(), eager()  # one starts from zeros, the other after silence: the first block differs
     for _ in range(3):
         np.testing.assert_allclose(exported().numpy(), eager().numpy(), rtol=0, atol=1e-6)
+
+
+def test_the_benchmark_of_live_networks_has_a_row_for_each_run(
+    trained_run: Path, export: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exported(net: Net, controls: int) -> Any:
+        assert controls == 2
+        return onnx.load(export / "step.onnx")
+
+    monkeypatch.setattr(graphs, "trace_step", exported)
+    monkeypatch.setattr(graphs, "to_onnx", lambda graph: graph)
+    (trained_run / "card.md").write_text("| setting | ESR | MR |\n| all | 0.0123 | 0.456 |\n")
+    found = live.row(trained_run, repeats=2)
+    (trained_run / "card.md").unlink()
+    assert len(found) == len(live.COLUMNS)
+    net = export_runs.trained(export_runs.SMALL)
+    name, latency = trained_run.name, f"{1000 * net.lookahead / RATE:.0f} ms"
+    assert found[:3] == [name, f"{net.multiplications():,.0f}", latency]
+    assert all(float(speed.replace(",", "")) > 0 for speed in found[3:7])
+    assert found[7:] == ["0.0123", "0.456"]
 
 
 def test_a_row_of_the_benchmark() -> None:

@@ -21,9 +21,9 @@ gpu.ROWS, gpu.PARTS = 32, 2  # so that few samples are several programs, of seve
 
 def distance(inputs, outputs, mixed, dilation, of_batch, recompute):
     torch.manual_seed(0)
-    samples = 110 - 4 * dilation
+    samples = 80 - 4 * dilation
     layout = Layout(dilation, 4 * dilation, 3, samples, samples, slice(5, samples - 7))
-    shapes = [(2, 110, inputs), (outputs, inputs, 5), (2, outputs), (2, outputs), (outputs,)]
+    shapes = [(2, 80, inputs), (outputs, inputs, 5), (2, outputs), (2, outputs), (outputs,)]
     shapes += [(outputs,) if inputs == outputs else (inputs, outputs), (outputs, mixed)]
     values = [torch.randn(shape) for shape in shapes]
     moments = (None, None) if of_batch else (torch.randn(outputs), torch.rand(outputs) + 0.5)

@@ -101,7 +101,7 @@ def test_blocks_of_any_size_give_the_whole(name: str, way: str, monkeypatch: pyt
         assert isinstance(steps, CompiledSteps) == (way == "compiled")
     monkeypatch.setattr(tcn_steps, "ROWS", 300)
     monkeypatch.setattr(tcn_steps, "FEW_ROWS", 100)
-    items, samples = 3, 1000
+    items, samples = 3, 700
     x = noise(items, net.in_channels, samples)
     controls = torch.rand(items, getattr(net, "controls", 2), generator=torch.Generator().manual_seed(3))
     expected = whole(net, x, controls)
@@ -122,7 +122,7 @@ def test_the_papers_network(causal: bool) -> None:
     assert Stream(net, controls).latency == (0 if causal else 7161)
     expected = whole(net, x, controls)
     assert expected.std() > 0.01
-    for blocks in (513, 4096, [20_000], [1, 3000, 17, 16_982]):
+    for blocks in (513, [20_000], [1, 3000, 17, 16_982]):
         torch.testing.assert_close(streamed(Stream(net, (1, 0.65)), x, blocks), expected, rtol=0, atol=1e-5)
 
 
@@ -361,7 +361,7 @@ def test_what_a_stream_holds_does_not_grow(net: Net) -> None:
     stream = Stream(net, controls)
     stream.feed(torch.zeros(1, net.in_channels, 100))
     held = tensor_bytes()
-    for _, size in zip(range(300), sizes(), strict=False):
+    for _, size in zip(range(60), sizes(), strict=False):
         stream.feed(torch.zeros(1, net.in_channels, size))
         stream.controls = controls
     stream.feed(torch.zeros(1, net.in_channels, 100_000))

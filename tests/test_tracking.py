@@ -95,8 +95,9 @@ def test_few_models_are_refused() -> None:
 
 
 @pytest.fixture
-def evaluation(tmp_path: Path) -> Evaluation:
+def evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluation:
     """Six models, of which ESR follows the error of the gain, SI-SDR as well, DC its contrary."""
+    monkeypatch.setattr(ranks, "RESAMPLES", 100)
     rows = []
     for n in range(6):
         for recording in ("1", "2"):
