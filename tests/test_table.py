@@ -95,7 +95,14 @@ def test_each_convention_has_a_table_of_its_own(tmp_path: Path) -> None:
     first, second = table.tables(made_scores.evaluation(tmp_path, rows))
     assert (first.title, means(first, "RR")) == ("standard", {"L1": 1.0})
     assert (second.title, means(second, "RR")) == ("paper2020", {"L1": 7.0})
-    assert first.description == table.CONVENTIONS["standard"]
+    assert "per block of 262,144 samples" in first.description
+    assert "128 blocks of 262,144 samples" in second.description
+
+
+def test_the_description_tells_the_length_of_the_blocks_that_were_scored(tmp_path: Path) -> None:
+    evaluation = made_scores.evaluation(tmp_path, [row("l1", "RR", 1.0)], eval_length=65536)
+    (found,) = table.tables(evaluation)
+    assert "per block of 65,536 samples" in found.description
 
 
 def test_what_cannot_be_told_apart_from_the_best_is_marked_what_can_is_not(tmp_path: Path) -> None:

@@ -25,11 +25,12 @@ ROWS = {"l1": "L1", "esr": "ESR", "logcosh": "Logcosh", "stft": "STFT", "mrstft"
 KNOWN = (*COLUMNS, "DC", "SI-SDR", "Mel", "MR-mel", "Loudness", "GR")  # metrics of configs/metrics
 PAPER = Path(__file__).with_name("paper_table1.csv")
 
-CONVENTIONS = {
-    "standard": "Each metric per block of 262,144 samples, then the mean; definitions of the published package 0.4.0, "
+CONVENTIONS = {  # what each is; {length}: of a block, in samples
+    "standard": "Each metric per block of {length} samples, then the mean; definitions of the published package 0.4.0, "
     "with spectral convergence per block, and a target of less than 10⁻⁹ in mean square taken as that by ESR and DC.",
-    "paper2020": "As the paper's numbers were computed: ratios over groups of 128 blocks, STFT 1024/120/600; RR: one "
-    "draw of three resolutions for each group, hops a share of the window (in 2020: of the FFT size).",
+    "paper2020": "As the paper's numbers were computed: ratios over groups of 128 blocks of {length} samples, STFT "
+    "1024/120/600; RR: one draw of three resolutions for each group, hops a share of the window (in 2020: of the FFT "
+    "size).",
     "further": "Further measures of an emulated device, each metric per block, then the mean.",
 }
 # Where the footnotes apply in the paper's table, by row and column; the whole row without a column.
@@ -191,9 +192,8 @@ def _table(evaluation: Evaluation, convention: str) -> Table:
             rows[label][metric] = Cell(means[label], interval, label == best, tied, to_best)
     ordered = [name for name in COLUMNS if name in columns] + [name for name in columns if name not in COLUMNS]
     losses = {label: evaluation.losses[model] for model, label in labels.items()}
-    return Table(
-        convention, CONVENTIONS.get(convention, ""), tuple(columns[name] for name in ordered), rows, runs, losses
-    )
+    about = CONVENTIONS.get(convention, "").format(length=f"{evaluation.info['eval_length']:,}")
+    return Table(convention, about, tuple(columns[name] for name in ordered), rows, runs, losses)
 
 
 def row_labels(evaluation: Evaluation) -> dict[str, str]:
