@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from scripts.results import formats, scores, table
 from scripts.results.latex import text as escaped
@@ -22,6 +23,7 @@ from scripts.results.table import COLUMNS, Table
 from tests import made_scores
 from tests.made_scores import row
 
+CONFIGS = Path(__file__).parents[1] / "configs/metrics"
 HOSTILE = '<script>alert("a&b")</script>|*_%$#{}~^\\ Ж'
 
 
@@ -214,6 +216,16 @@ def test_latex_escapes_names() -> None:
     assert escaped("a_b & 50 % #1 {x} ~ ^ \\ <Ж>") == (
         r"a\_b \& 50 \% \#1 \{x\} \textasciitilde{} \textasciicircum{} \textbackslash{} \textless{}U+0416\textgreater{}"
     )
+
+
+def test_latex_knows_every_sign_of_our_own_texts(folder: Path) -> None:
+    text = (folder / "table1.tex").read_text(encoding="utf-8")  # all conventions, their legends, the footnotes
+    assert all(f"\\caption{{{name}. " in text for name in table.CONVENTIONS)
+    assert "10$^-$$^9$ in mean square" in text
+    assert "U+" not in text
+    metrics = [name for file in CONFIGS.glob("*.yaml") for name in OmegaConf.load(file)]
+    assert metrics
+    assert not [name for name in metrics if "U+" in escaped(str(name))]
 
 
 def test_latex_has_the_rules_of_booktabs_the_marks_and_powers_of_ten(folder: Path) -> None:
