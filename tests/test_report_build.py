@@ -221,10 +221,13 @@ def test_runs_and_recordings_that_are_gone_are_noted(tmp_path: Path) -> None:
     results = study(tmp_path, tmp_path / "gone", models=("esr",))
     assert not build.is_current(results)
     shutil.rmtree(tmp_path / "run1")
+    (results / "tracking.csv").write_text("metric,error,correlation,low,high,results\nMR,gain,0.8,0.7,0.9,earlier\n")
     page = build.write(results).read_text(encoding="utf-8")
     assert passages(page) == {}
     assert "run1: the folder is gone" in page
     assert "There is nothing to hear" in page
+    assert "tracking.csv is of other results than these; run python -m scripts.tracking" in page
+    assert '<section id="tracking"' not in page
     assert '<section id="learning"' in page
     assert "smallest seed of each model: ESR (run0)." in page  # the next seed stands for the model
     shutil.rmtree(tmp_path / "run0")

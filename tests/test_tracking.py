@@ -14,6 +14,7 @@ from data.la2a import la2a
 from models.product import ProductTCN
 from scripts.measure.figures import la2a_behaviour
 from scripts.report import tracking
+from scripts.results import scores
 from scripts.results.scores import Evaluation
 from scripts.tracking import ranks, study
 from scripts.tracking.errors import ERRORS, Heard, floor, of_net
@@ -134,14 +135,46 @@ def test_other_data_are_refused(evaluation: Evaluation, tmp_path: Path) -> None:
         study.write(tmp_path)
 
 
+def table_of(folder: Path, results: str) -> None:
+    head = "metric,error,correlation,low,high,results\n"
+    lines = f"MR,gain,0.8,0.7,0.9,{results}\nDC,gain,0.1,-0.1,0.3,{results}\n"
+    (folder / tracking.FILE).write_text(head + lines)
+
+
 def test_the_report_has_a_section_where_there_is_a_file_and_says_what_is_wrong_with_it(tmp_path: Path) -> None:
-    assert tracking.section(tmp_path) is None
-    file = tmp_path / tracking.FILE
-    file.write_text("metric,error,correlation,low,high\nMR,gain,0.8,0.7,0.9\nDC,gain,0.1,-0.1,0.3\n")
-    section = tracking.section(tmp_path)
+    made_scores.write(tmp_path, [made_scores.row("l1", "ESR", 1.0)])
+    assert tracking.section(tmp_path) == (None, [])
+    table_of(tmp_path, scores.word(tmp_path))
+    section, notes = tracking.section(tmp_path)
     assert section is not None
     assert "MR" in section.figures[0].svg
     assert "DC" in section.figures[0].svg
-    file.write_text("metric,error\nMR,gain\n")
+    assert notes == []
+    (tmp_path / tracking.FILE).write_text("metric,error\nMR,gain\n")
     with pytest.raises(ValueError, match=r"tracking\.csv cannot be read.*again"):
         tracking.section(tmp_path)
+
+
+def test_a_table_of_other_results_is_no_section_of_these_but_a_note_with_the_remedy(tmp_path: Path) -> None:
+    made_scores.write(tmp_path, [made_scores.row("l1", "ESR", 1.0)])
+    table_of(tmp_path, scores.word(tmp_path))
+    made_scores.write(tmp_path, [made_scores.row("l1", "ESR", 2.0)])
+    section, (note,) = tracking.section(tmp_path)
+    assert section is None
+    assert f"{tmp_path / tracking.FILE} is of other results than these" in note
+    assert f"run python -m scripts.tracking {tmp_path} again" in note
+    (tmp_path / tracking.FILE).write_text("metric,error,correlation,low,high\nMR,gain,0.8,0.7,0.9\n")  # as once
+    assert tracking.section(tmp_path) == (None, [note])
+
+
+def test_what_is_written_is_a_section_of_the_same_results(
+    evaluation: Evaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(study, "recordings", lambda evaluation: {})
+    monkeypatch.setattr(study, "floor", lambda heard: 0.1)
+    of_all = pd.concat([errors(evaluation, name) for name in ERRORS])
+    monkeypatch.setattr(study, "of_runs", lambda evaluation, heard, folder: of_all)
+    study.write(tmp_path)
+    section, notes = tracking.section(tmp_path)
+    assert section is not None
+    assert notes == []

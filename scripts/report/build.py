@@ -68,11 +68,9 @@ def context(folder: Path) -> dict[str, Any]:
     look_of = looks(dict.fromkeys((item["model"], item["loss"]) for item in runs))
     with Workers(networks=len(look_of)) as workers:
         curves, without_curve = learning.read(runs, folder, evaluation.info["checkpoint"])
-        drawn = [
-            workers.begin(learning.section, curves, look_of),
-            workers.begin(by_setting.section, evaluation, look_of, certificate.shown(evaluation)),
-            workers.begin(tracking.section, folder),
-        ]
+        learned = workers.begin(learning.section, curves, look_of)
+        settings = workers.begin(by_setting.section, evaluation, look_of, certificate.shown(evaluation))
+        tracked = workers.begin(tracking.section, folder)
         networks, without_network = trained.load(runs, folder, evaluation.info["checkpoint"])
         nets = {network.label: network.net for network in networks}
         accuracy = cost.section(evaluation, nets, look_of)
@@ -81,9 +79,11 @@ def context(folder: Path) -> dict[str, Any]:
         found = _findings(tables)
         audio = heard.gather(evaluation.info, nets, worst, look_of, workers)
         knob = certificate.gather(evaluation, audio.knobs)
-        learned, settings, tracked = (wait() for wait in drawn)
-    sections = [learned, accuracy, knob and certificate.section(knob), settings, tracked, *audio.sections]
+        sections = [learned(), accuracy, knob and certificate.section(knob), settings()]
+        of_tracking, of_other_results = tracked()
+    sections += [of_tracking, *audio.sections]
     notes = [*evaluation.notes, *_heard(networks), *without_network, *without_curve, *without_audio, *audio.notes]
+    notes += of_other_results
     return {
         "made_of": made_of.made_of(evaluation, folder),
         "title": "What a model learns from its loss",

@@ -7,25 +7,32 @@ from pathlib import Path
 import pandas as pd
 
 from scripts.report.charts import TEXT, WIDE, Canvas, Chart, Section, plain
+from scripts.results import scores
 
 FILE = "tracking.csv"
 NAME = "tracking"
 
 
-def section(folder: Path) -> Section | None:
-    """A panel for each error of the device, a line for each metric; None without the file.
+def section(folder: Path) -> tuple[Section | None, list[str]]:
+    """A panel for each error of the device, a line for each metric; none without the file.
+
+    Returns:
+        the section, and a note where the file belongs to other results than those in the folder.
 
     Raises:
         ValueError: for a file that is not what scripts.tracking writes.
     """
-    if not (folder / FILE).is_file():
-        return None
+    file, again = folder / FILE, f"run python -m scripts.tracking {folder} again"
+    if not file.is_file():
+        return None, []
     try:
-        table = pd.read_csv(folder / FILE).astype({"correlation": float, "low": float, "high": float})
+        table = pd.read_csv(file).astype({"correlation": float, "low": float, "high": float})
         panels = list(table.groupby("error", sort=False))
         metrics = list(dict.fromkeys(table["metric"]))
     except (ValueError, KeyError) as error:
-        raise ValueError(f"{folder / FILE} cannot be read: {error}; run python -m scripts.tracking again") from error
+        raise ValueError(f"{file} cannot be read: {error}; {again}") from error
+    if set(table.get("results", ())) != {scores.word(folder)}:
+        return None, [f"Which metric tracks the device is left out: {file} is of other results than these; {again}."]
     canvas = Canvas(NAME, 1, len(panels), (WIDE, 0.9 + 0.24 * len(metrics)), sharey=True)
     first = table[table["error"] == table["error"].iloc[0]].sort_values("correlation")
     places = {metric: place for place, metric in enumerate(first["metric"])}
@@ -44,4 +51,5 @@ def section(folder: Path) -> Section | None:
         "says nothing of it. Lines are 95 % intervals over recordings and runs."
     )
     caption = "Rank correlation of each metric with four errors, mean of the test segments; best for the gain on top."
-    return Section(NAME, "Which metric tracks the device", text, [Chart(canvas.svg("Metrics and the device"), caption)])
+    chart = Chart(canvas.svg("Metrics and the device"), caption)
+    return Section(NAME, "Which metric tracks the device", text, [chart]), []

@@ -15,6 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models.digest import digest_files
+
+FILES = ("scores.csv", "evaluation.json")
 TEXT = ("run", "model", "loss", "seed", "recording", "switch", "peak_reduction", "convention", "metric")
 NUMBERS = ("segment", "start", "samples", "value")
 INFO: dict[str, type] = {
@@ -133,6 +136,11 @@ class Evaluation:
         )
 
 
+def word(folder: Path) -> str:
+    """Stands for the two files in a folder: other results, another word. OSError if one cannot be read."""
+    return digest_files(Path(folder) / name for name in FILES)
+
+
 def read(folder: Path) -> Evaluation:
     """The results in a folder.
 
@@ -140,7 +148,7 @@ def read(folder: Path) -> Evaluation:
         ValueError: if a file is missing or cannot be read, naming the file, the line and column, and the remedy.
     """
     folder = Path(folder)
-    table, about = folder / "scores.csv", folder / "evaluation.json"
+    table, about = (folder / name for name in FILES)
     for file in (table, about):
         if not file.is_file():
             raise ValueError(f"{file} does not exist; name the folder of results that evaluate.py wrote, or {AGAIN}")

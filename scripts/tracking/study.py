@@ -27,11 +27,13 @@ FILE = "tracking"
 def write(folder: Path) -> str:
     """Writes ``tracking.csv`` and ``tracking.md``, and returns the latter.
 
+    The column ``results`` of the former is the word of the results (`scores.word`) that it belongs to.
+
     Raises:
         ValueError: if the folder does not hold results, or those of another data set than the embedded one, or of too
             few models.
     """
-    evaluation = scores.read(folder)
+    evaluation, results = scores.read(folder), scores.word(folder)
     heard = recordings(evaluation)
     errors = of_runs(evaluation, heard, folder)
     found = {name: tracked(evaluation, errors[errors["error"] == name]) for name in ERRORS}
@@ -40,7 +42,7 @@ def write(folder: Path) -> str:
         for name, of_metric in found.items()
         for metric, correlation in of_metric.items()
     ]
-    table = pd.DataFrame(rows, columns=["metric", "error", "correlation", "low", "high"])
+    table = pd.DataFrame(rows, columns=["metric", "error", "correlation", "low", "high"]).assign(results=results)
     text = page(found, evaluation, floor(heard.values()))
     write_text(folder / f"{FILE}.csv", table.to_csv(index=False, lineterminator="\n", float_format="%.6g"))
     write_text(folder / f"{FILE}.md", text + "\n")
