@@ -7,6 +7,7 @@ import pickle
 from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import replace
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +17,7 @@ from hydra._internal import config_loader_impl, defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, base
 from omegaconf.base import Node
 
 FAST_YAML = SimpleNamespace(**vars(yaml) | {"SafeLoader": yaml.CSafeLoader})  # libyaml's gives the same
@@ -29,12 +30,15 @@ _composed: dict[Hashable, bytes] = {}
 _parse = OverridesParser.parse_rule
 _load = ConfigRepository.load_config
 _list_of = defaults_list.create_defaults_list
+_choices = defaults_list._create_interpolation_map
+_grammar = cache(base.parse)
 _compose = ConfigLoaderImpl._compose_config_from_defaults_list
 
 
 def remembered(patch: pytest.MonkeyPatch) -> None:
-    """Has Hydra keep what an option is parsed to, what a file holds, which files belong to the chosen groups, and what
-    these give together; and copies configurations without asking each value how, which took most of its time.
+    """Has Hydra keep what an option or an interpolation is parsed to, what a file holds, which files belong to the
+    chosen groups, and what these give together; and copies configurations without asking each value how, which took
+    most of its time.
 
     What the other options change is made anew each time. Files must not change meanwhile.
     """
@@ -43,6 +47,8 @@ def remembered(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ConfigRepository, "load_config", _loaded_once)
     patch.setattr(config_loader_impl, "create_defaults_list", _listed_once)
     patch.setattr(ConfigLoaderImpl, "_compose_config_from_defaults_list", _composed_once)
+    patch.setattr(defaults_list, "_create_interpolation_map", _choices_if_asked)
+    patch.setattr(base, "parse", _grammar)
     patch.setattr(ConfigRepository, "__deepcopy__", lambda self, memo: copy.copy(self), raising=False)
     for kind in (DictConfig, ListConfig):
         patch.setattr(kind, "__deepcopy__", _copied)
@@ -68,6 +74,11 @@ def _listed_once(repo: Any, config_name: str, overrides_list: list[Any], **optio
     if key not in _lists:
         _lists[key] = _list_of(repo, config_name, overrides_list, **options)
     return replace(_lists[key], config_overrides=found.config_overrides)
+
+
+def _choices_if_asked(overrides: Any, files: list[Any], self_added: bool) -> Any:
+    """The choices so far, which only a list of files needs that has a ``${…}``."""
+    return _choices(overrides, files, self_added) if any(file.is_interpolation() for file in files) else None
 
 
 def _composed_once(self: ConfigLoaderImpl, defaults: list[Any], repo: Any) -> Any:

@@ -38,7 +38,7 @@ TINY = (
     "data.batch_size=4",
     "trainer=cpu",
     "trainer.max_epochs=1",
-    "trainer.limit_val_batches=2",
+    "trainer.limit_val_batches=1",
     # One resolution in place of the three of MR, which would take most of the time.
     "+metrics.MR.fft_sizes=[256]",
     "+metrics.MR.hop_sizes=[128]",

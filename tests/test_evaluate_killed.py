@@ -51,7 +51,7 @@ def test_an_evaluation_killed_in_each_of_its_files_is_taken_up_again(
     expected = results(study)
     shutil.rmtree(study)
     untouched.rename(study)
-    for name in (".best-", "scores.csv", "evaluation.json", "table1.md", "table1.html"):
+    for name in (".best-", "scores.csv", "evaluation.json", "table1.html"):
         with killed_in(monkeypatch, name):
             copy = forked(lambda: evaluate(f"runs={study}"))
         assert ended(copy) == -signal.SIGKILL

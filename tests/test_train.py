@@ -30,7 +30,7 @@ from tests.conftest import RANDOM, ROOT, TINY, TINY_RECEPTIVE_FIELD, Entry
 
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")  # on continuing
 
-SHORT = ("trainer.limit_train_batches=2", "trainer.limit_val_batches=1")  # of an epoch
+SHORT = "trainer.limit_train_batches=2"  # of an epoch
 FILES = ["checkpoints/best.ckpt", "checkpoints/last.ckpt", "config.yaml", "metrics.csv", "status.json"]
 
 
@@ -133,7 +133,7 @@ def test_a_run_is_a_folder_that_anybody_can_read_and_load(
 
 def test_the_same_command_gives_the_same_weights_and_another_seed_others(train: Entry, runs: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        assert train(f"name={name}", f"seed={seed}", *RANDOM, *SHORT).code == 0
+        assert train(f"name={name}", f"seed={seed}", *RANDOM, SHORT).code == 0
     assert same(runs / "a", runs / "b")
     assert not same(runs / "a", runs / "c")
     assert rows(runs / "a") == rows(runs / "b")
@@ -147,7 +147,7 @@ def test_recomputing_saves_memory_and_changes_nothing(
     applied = TCNBlock._applied
     monkeypatch.setattr(TCNBlock, "_applied", lambda self, *given: (seen.append(given[-1]), applied(self, *given))[1])
     for name, option in (("a", False), ("b", True)):
-        assert train(f"name={name}", f"recompute={option}", *SHORT).code == 0
+        assert train(f"name={name}", f"recompute={option}", SHORT).code == 0
         assert set(seen) == {option}
         seen.clear()
     assert same(runs / "a", runs / "b")
@@ -155,7 +155,7 @@ def test_recomputing_saves_memory_and_changes_nothing(
 
 def test_a_training_continued_with_more_epochs_is_the_same_training(train: Entry, runs: Path) -> None:
     """Also the learning rate: here the plateau lowers it after every epoch but the first, from which it counts."""
-    plateau = ("scheduler.patience=0", "+scheduler.threshold=0.99", "scheduler.factor=0.5", *RANDOM, *SHORT)
+    plateau = ("scheduler.patience=0", "+scheduler.threshold=0.99", "scheduler.factor=0.5", *RANDOM, SHORT)
     assert train("name=whole", "trainer.max_epochs=4", *plateau).code == 0
     for epochs in (2, 4):
         assert train("name=parts", f"trainer.max_epochs={epochs}", *plateau).code == 0
@@ -325,12 +325,12 @@ def test_a_diverging_training_fails_with_the_remedy(train: Entry, runs: Path) ->
 
 
 def test_a_failing_job_does_not_prevent_the_later_ones(train: Entry, runs: Path) -> None:
-    result = train("-m", "loss=sdstft,l1", *SHORT)
+    result = train("-m", "loss=sdstft,l1", SHORT)
     assert result.code == 1
     assert "1 channel(s)" in result.err
     (folder,) = runs.glob("l1*")
     assert state(folder) == "finished"
-    again = train("-m", "loss=l1,stft", *SHORT)  # the sweep is taken up where it was left
+    again = train("-m", "loss=l1,stft", SHORT)  # the sweep is taken up where it was left
     assert again.code == 0, again.err
     assert "is finished already" in again.out
     for loss in ("l1", "stft"):  # a folder for each job
