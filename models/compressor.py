@@ -106,7 +106,8 @@ class Compressor(SideChain):
 
     def steps(self, controls: Tensor) -> Steps:
         """See `Net.steps`; on a CPU one compiled loop over all samples of a block."""
-        return CompressorSteps(self, controls) if controls.device.type == "cpu" else Steps(self, controls)
+        compiles = controls.device.type == "cpu" and controls.dtype.itemsize >= 4
+        return CompressorSteps(self, controls) if compiles else Steps(self, controls)
 
 
 class CompressorSteps(Steps):

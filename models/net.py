@@ -60,6 +60,12 @@ class Net(nn.Module):
         if controls.shape != (x.shape[0], self.controls):
             expected = f"{(x.shape[0], self.controls)}"
             raise ValueError(f"{name}: controls must have shape {expected}, got {tuple(controls.shape)}")
+        if not len(x):
+            raise ValueError(f"{name}: the batch is empty")
+        if not torch.compiler.is_compiling() and not torch.is_autocast_enabled(x.device.type):
+            weight = next(self.parameters(), x)
+            if weight.dtype != x.dtype:
+                raise ValueError(f"{name}: input of {x.dtype}, the network is in {weight.dtype}")
         if x.shape[-1] < self.receptive_field:
             raise ValueError(
                 f"{name}: input of {x.shape[-1]} samples is shorter than the receptive field of "

@@ -42,6 +42,6 @@ def cosine(optimizer: Optimizer, steps: int, warmup: float = 0.0) -> LambdaLR:
     def share(step: int) -> float:
         if step < rising:
             return (step + 1) / (rising + 1)
-        return (1 + math.cos(math.pi * min((step - rising) / (steps - rising), 1))) / 2
+        return (1 + math.cos(math.pi * min((step - rising) / max(steps - rising, 1), 1))) / 2
 
     return LambdaLR(optimizer, share)

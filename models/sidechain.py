@@ -67,7 +67,19 @@ class SideChain(Endless):
         return block * gain, after
 
     def gain(self, block: Tensor, state: State, controls: Tensor) -> tuple[Tensor, State]:
-        """The factor of each sample, and the next state; shapes as for `step`."""
+        """The factor of each sample, and the next state; shapes as for `step`.
+
+        Under autocast in the precision of the weights: a leaky average in half of it stands still.
+
+        Raises:
+            ValueError: for a block in half precision.
+        """
+        if torch.is_autocast_enabled(block.device.type):
+            with torch.autocast(block.device.type, enabled=False):
+                return self.gain(block, state, controls)
+        if block.dtype.itemsize < 4:
+            name = type(self).__name__
+            raise ValueError(f"{name}: computes in float32 or float64, got {block.dtype}")
         samples, (past, since, before, *memory) = block.shape[-1], state
         phase = since[0, 0].long()
         magnitude = torch.cat((past, block.abs()), dim=-1)

@@ -39,7 +39,7 @@ class Stream:
     The network is copied: the stream does not see what is done to it later.
 
     Args:
-        net: in evaluation mode, on any device, of any precision.
+        net: in evaluation mode, on any device, of any precision that it computes in.
         controls: ``(P,)`` for all items of a batch, or ``(B, P)``; empty for a network without.
 
     Raises:

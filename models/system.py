@@ -189,7 +189,9 @@ class System(pl.LightningModule):
         loader: Any = self.trainer.train_dataloader
         keys = itertools.islice(loader.batch_sampler, self.calibration)
         batches = (loader.dataset.__getitems__(of_batch) for of_batch in keys)
-        calibrate((batch.input.to(self.device), batch.controls.to(self.device)) for batch in batches)
+        as_trained = self.trainer.precision_plugin.convert_input  # a network in double precision takes no other
+        pairs = (as_trained((batch.input, batch.controls)) for batch in batches)
+        calibrate((input.to(self.device), controls.to(self.device)) for input, controls in pairs)
 
     def _check_plateau(self) -> None:
         """Raises a ValueError if a schedule that follows the score hears of it too seldom."""

@@ -186,14 +186,24 @@ class TCN(Net):
 
         Args:
             batches: of signal and controls, as `forward` takes them.
+
+        Raises:
+            ValueError: if the normalisation is not frozen: it would go on as another one.
         """
-        norm: Any
-        for norm in (module.norm for module in self.modules() if isinstance(module, FiLM)):
+        norms: list[Any] = []
+        for film in (module for module in self.modules() if isinstance(module, FiLM)):
+            if not film.frozen:
+                raise ValueError("a batch norm has no constants to calibrate: pass calibration=0, or model.norm=frozen")
+            norms.append(film.norm)
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # the mean of all batches
             norm.train()
         for x, controls in batches:
             self.mixed(x, controls)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
         self.train(self.training)
 
     def _plain(self, x: Tensor, condition: Tensor) -> Tensor:

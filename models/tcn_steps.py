@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from models.line import Line
-from models.net import Steps, way
+from models.net import LONGEST_WAY, Steps, way
 
 ROWS = 4096
 """Rows that pass all layers at once: what one layer leaves is still in the cache when the next one needs it."""
@@ -50,7 +50,7 @@ class TCNSteps(Steps):
     def __init__(self, net: Any, controls: Tensor) -> None:
         self.net: Any = net
         rows = ROWS if controls.device.type == "cpu" else 8 * ROWS  # there, few and large products are faster
-        self.longest = max(1, rows // len(controls))
+        self.longest = max(LONGEST_WAY, rows // len(controls))  # so that moved controls arrive in one part
         self.bias: Any = net.mix.bias
         self.layers: list[Any] = []
         # The state after endless silence has, of each layer, one sample that is the same at all times.

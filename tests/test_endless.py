@@ -194,6 +194,18 @@ def test_exported_graphs_give_the_same(name: str, onnx_too: bool, tmp_path: Any)
     np.testing.assert_allclose(output, whole(net, x, settings[:1]), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["compressor", "s4d"])
+def test_averages_keep_their_precision_under_autocast_and_half_of_it_is_refused(name: str) -> None:
+    net, x, controls = net_of(name).float().train(), noise(1, 1, 1400).float(), knobs(1).float()
+    expected = net(x, controls)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = net(x, controls)
+    assert torch.equal(output, expected)
+    output.square().mean().backward()
+    with pytest.raises(ValueError, match=r"computes in float32 or float64, got torch\.bfloat16"):
+        Stream(net.eval().bfloat16(), (0, 0.5))
+
+
 @every_net
 def test_what_does_not_fit_is_refused(name: str) -> None:
     net = net_of(name)

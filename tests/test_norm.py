@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -78,6 +79,15 @@ def test_gradients_against_plain_modules() -> None:
         torch.testing.assert_close(a, b)
 
 
+def test_a_batch_norm_has_nothing_to_calibrate() -> None:
+    """Its constants would be the mean over the training, and those of a continued one others."""
+    with pytest.raises(ValueError, match="pass calibration=0, or model.norm=frozen"):
+        TCN(**SIZES).calibrate(batches())  # type: ignore[arg-type]
+    net = frozen()
+    net.calibrate(batches())
+    assert all(block.film.norm.momentum == 0.1 for block in net.blocks)  # type: ignore[union-attr]
+
+
 def test_another_norm_is_refused() -> None:
     with pytest.raises(ValueError, match="norm must be one of batch, frozen, got 'layer'"):
         TCN(norm="layer")
@@ -95,12 +105,17 @@ class _Crops(Dataset[Segment]):
 
 
 @pytest.mark.filterwarnings("ignore:Found .* in eval mode at the start of training")
-def test_a_training_calibrates_once_before_its_first_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["32-true", "64-true"])
+def test_a_training_calibrates_once_before_its_first_step(precision: Any, tmp_path: Path) -> None:
     """By the first batches that it will see; a rate of 0 leaves everything else as it was."""
     net, by_hand = frozen(), frozen()
     loader = DataLoader(_Crops(), batch_size=2, collate_fn=lambda batch: batch)
     system = System(net, L1Loss(), {"L1": L1Loss()}, partial(torch.optim.SGD, lr=0.0), calibration=3)
-    fit(system, loader, [_Crops().__getitems__([0])], tmp_path, max_epochs=2)
-    by_hand.calibrate([(b.input, b.controls) for b in (_Crops().__getitems__([k, k + 1]) for k in (0, 2, 4))])
+    fit(system, loader, [_Crops().__getitems__([0])], tmp_path, max_epochs=2, precision=precision)
+    dtype = net.mix.weight.dtype
+    by_hand = by_hand.to(dtype)
+    by_hand.calibrate(
+        [(b.input.to(dtype), b.controls.to(dtype)) for b in (_Crops().__getitems__([k, k + 1]) for k in (0, 2, 4))]
+    )
     for a, b in zip(net.buffers(), by_hand.buffers(), strict=True):
         torch.testing.assert_close(a, b)

@@ -30,6 +30,10 @@ def test_warm_up_rises_to_the_rate_in_a_straight_line() -> None:
     assert rates(8, 0.25, 8) == pytest.approx([2 / 3, 4 / 3, *(1 + math.cos(math.pi * n / 6) for n in range(6))])
 
 
+def test_a_warm_up_may_round_to_the_whole_training() -> None:
+    assert rates(4, 0.9, 5) == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0])
+
+
 def test_beyond_its_end_it_stays_at_zero() -> None:
     assert rates(3, 0.0, 6)[3:] == pytest.approx([0, 0, 0])
 

@@ -204,6 +204,20 @@ def test_controls_that_change_move_over_a_block_to_those_of_the_newest_sample_in
     assert not torch.allclose(output, whole(net, x, settings[0]), atol=1e-4)
 
 
+@pytest.mark.parametrize("way", ["compiled", "torch"])
+def test_how_fast_turned_knobs_arrive_does_not_depend_on_the_batch(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if way == "torch":
+        monkeypatch.setattr(compiled, "CHANNELS", 0)
+    net, x = net_of(causal=True), noise(1, 1, 1500)
+    outputs = []
+    for items in (1, 12):
+        stream = Stream(net, (0, 0.1))
+        stream.feed(x.expand(items, -1, -1)[..., :400])
+        stream.controls = (1, 0.9)
+        outputs.append(stream.feed(x.expand(items, -1, -1)[..., 400:])[:1])
+    torch.testing.assert_close(*outputs)
+
+
 def test_a_network_without_steps_of_its_own_takes_the_newest_controls_altogether() -> None:
     net = Smoother().eval()
     x = noise(1, 2, 100)

@@ -117,12 +117,18 @@ def test_controls_matter() -> None:
         ((1, 2, 50), (1, 2), r"\(batch, 1, samples\), got \(1, 2, 50\)"),
         ((1, 50), (1, 2), r"got \(1, 50\)"),
         ((2, 1, 50), (1, 2), r"controls must have shape \(2, 2\), got \(1, 2\)"),
+        ((0, 1, 50), (0, 2), "the batch is empty"),
     ],
 )
 def test_wrong_shapes_are_named(shape: tuple[int, ...], controls: tuple[int, ...], message: str) -> None:
     net = TCN(blocks=2, kernel_size=3, channels=2)
     with pytest.raises(ValueError, match=message):
         net(torch.zeros(shape), torch.zeros(controls))
+
+
+def test_another_precision_is_named() -> None:
+    with pytest.raises(ValueError, match=r"input of torch\.float64, the network is in torch\.float32"):
+        TCN(blocks=2, kernel_size=3, channels=2)(torch.zeros(1, 1, 50).double(), torch.zeros(1, 2))
 
 
 @pytest.mark.parametrize("option", ["blocks", "kernel_size", "channels", "dilation_growth", "in_channels"])
