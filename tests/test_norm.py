@@ -81,7 +81,7 @@ def test_gradients_against_plain_modules() -> None:
 
 def test_a_batch_norm_has_nothing_to_calibrate() -> None:
     """Its constants would be the mean over the training, and those of a continued one others."""
-    with pytest.raises(ValueError, match="pass calibration=0, or model.norm=frozen"):
+    with pytest.raises(ValueError, match=r"pass calibration=0, or model\.norm=frozen"):
         TCN(**SIZES).calibrate(batches())  # type: ignore[arg-type]
     net = frozen()
     net.calibrate(batches())
