@@ -12,8 +12,9 @@ Every part writes its results into the folder as soon as it has them, so that an
                                beside them what the trainings said
     results/               tables and report of all runs
 
-Called again with the same folder, it does what is missing and trains on for the minutes that are left. It needs torch,
-Lightning, Hydra, soundfile, soxr, scipy, pandas, matplotlib, jinja2, tqdm and pytest, and no network.
+Called again with the same folder, it does what is missing and trains on for the minutes that are left. What a part says
+is in <part>.unfinished.<suffix> until it has ended well: a part that failed is done again. It needs torch, Lightning,
+Hydra, soundfile, soxr, scipy, pandas, matplotlib, jinja2, tqdm and pytest, and no network.
 """
 
 from __future__ import annotations
@@ -25,8 +26,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from models.run_files import RunError, read_config, read_status
+from scripts.runs import progress
 
 ROOT = Path(__file__).parents[1]
 TESTS_SECONDS = 60.0  # at most
@@ -92,6 +97,8 @@ class Clock:
 def run(title: str, command: Sequence[str], seconds: float, out: Path | None = None) -> bool:
     """Runs a module of the project for so long at most; its output goes to the screen, or to a file.
 
+    The file has another name, which is told, as long as the module has not ended well.
+
     Returns:
         whether it ended well. One that runs out of its time is interrupted, as by Ctrl-C, and then killed.
     """
@@ -100,7 +107,8 @@ def run(title: str, command: Sequence[str], seconds: float, out: Path | None = N
     if seconds <= 0:
         print("    no time left", flush=True)
         return False
-    stream = out.open("w") if out else None
+    unfinished = out and out.with_name(f"{out.stem}.unfinished{out.suffix}")
+    stream = unfinished.open("w") if unfinished else None
     process = subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT)
     try:
         code: int | None = process.wait(seconds)
@@ -115,8 +123,13 @@ def run(title: str, command: Sequence[str], seconds: float, out: Path | None = N
     finally:
         if stream:
             stream.close()
-    print(f"    {'out of time' if code is None else f'exit {code}'}, {time.monotonic() - started:.0f} s", flush=True)
-    return code == 0
+    good = code == 0
+    told = f"; what it said is in {unfinished}" if unfinished and not good else ""
+    end = "out of time" if code is None else f"exit {code}"
+    print(f"    {end}, {time.monotonic() - started:.0f} s{told}", flush=True)
+    if out and unfinished and good:
+        unfinished.replace(out)
+    return good
 
 
 def study(minutes: float, out: Path, device: str, miniature: bool = False) -> bool:
@@ -160,24 +173,59 @@ def study(minutes: float, out: Path, device: str, miniature: bool = False) -> bo
 
 def train(training: Training, minutes: float, out: Path, data: Sequence[str], miniature: bool, seconds: float) -> bool:
     """Trains all losses of one network, or trains them on, so many minutes each."""
-    before = [float(file.read_text()) for file in [out / f"{training.study}-minutes.txt"] if file.exists()]
-    total = round(sum(before) + minutes, 4)
+    study = out / "runs" / training.study
+    total = budget(minutes, [given_and_had(study / loss) for loss in training.losses])
     options = [
         "experiment=paper",
         "trainer=gpu",
         f"study={training.study}",
-        f"hydra.sweep.dir={out / 'runs' / training.study}",
+        f"hydra.sweep.dir={study}",
         f"loss={','.join(training.losses)}",
         "name=${choices.loss}",
-        f"budget={total}",
+        f"budget={round(total, 4)}",
         *training.options,
         *SCHEDULE,
         *data,
         *(MINIATURE if miniature else ()),
     ]
-    good = run(training.study, ["train.py", "--multirun", *options], seconds, out / f"{training.study}.log")
-    (out / f"{training.study}-minutes.txt").write_text(f"{total}\n")
-    return good
+    return run(training.study, ["train.py", "--multirun", *options], seconds, out / f"{training.study}.log")
+
+
+def given_and_had(folder: Path) -> tuple[float, float]:
+    """The minutes that a run was given for its training, and those of them that it has had: by its epochs."""
+    with suppress(RunError):
+        config = read_config(folder)
+        given = float(config.get("budget") or 0.0)
+        so_far = progress(folder, config)
+        if read_status(folder)["state"] == "finished" or not so_far.total:
+            return given, given
+        return given, given * min(so_far.epochs / so_far.total, 1.0)
+    return 0.0, 0.0  # it was never begun
+
+
+def budget(minutes: float, runs: Sequence[tuple[float, float]]) -> float:
+    """The budget of all runs with which they take so many minutes more, in the mean.
+
+    Those that have had least get most. Those that were given more than this already do only what is left of it.
+
+    Args:
+        minutes: of a run.
+        runs: the minutes that each was given before, and those that it has had.
+
+    >>> budget(1.0, [(0.5, 0.5), (0.5, 0.5)])  # both are trained on
+    1.5
+    >>> budget(1.0, [(0.5, 0.5), (0.0, 0.0)])  # one was never begun: 0.75 + 1.25 minutes
+    1.25
+    >>> budget(1.0, [(4.0, 3.5), (0.0, 0.0)])  # half a minute to the end of the first, the rest for the second
+    1.5
+    """
+    given = sorted(before for before, _ in runs)
+    all_in_all = minutes * len(runs) + sum(had for _, had in runs)
+    for fewer in range(len(runs), 0, -1):  # of those that were given least, which share what the others leave
+        total = (all_in_all - sum(given[fewer:])) / fewer
+        if total >= given[fewer - 1]:
+            return total
+    return max(minutes, given[0])  # what was begun takes all of the time
 
 
 def machine() -> str:

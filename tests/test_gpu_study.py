@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from models.run import Run
+from models.run_files import write_config, write_status
 from scripts import gpu_study
 
 
@@ -39,15 +40,60 @@ def test_all_parts_fit_into_the_time(commands: list[tuple[str, list[str], float]
     assert all(seconds <= 540 for _, _, seconds in commands)
 
 
+def trained(folder: Path, minutes: float, epochs: int = 8, state: str = "finished") -> None:
+    """A run of 8 epochs that a budget has given it, or as many of them."""
+    folder.mkdir(parents=True)
+    write_config(folder, {"budget": minutes, "trainer": {"max_epochs": 8, "limit_train_batches": 5}})
+    write_status(folder, state)
+    (folder / "metrics.csv").write_text("epoch,step\n" + "".join(f"{n},{5 * n + 5}\n" for n in range(epochs)))
+
+
 def test_a_second_call_does_what_is_missing_and_trains_on(
     commands: list[tuple[str, list[str], float]], tmp_path: Path
 ) -> None:
     gpu_study.study(9, tmp_path, "cuda")
     first = budgets(commands)
+    for training, minutes in zip(gpu_study.TRAININGS, first, strict=True):
+        for loss in training.losses:
+            trained(tmp_path / "runs" / training.study / loss, minutes)
     commands.clear()
     gpu_study.study(9, tmp_path, "cuda")
     assert [title for title, _, _ in commands] == ["data", "product", "paper", "scores", "report"]
     assert budgets(commands) == pytest.approx([2 * minutes for minutes in first], rel=0.02)
+
+
+def test_a_training_that_had_no_time_is_not_taken_for_done(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    training = gpu_study.TRAININGS[1]
+    assert not gpu_study.train(training, 0.5, tmp_path, (), False, -1.0)
+    commands = request.getfixturevalue("commands")
+    gpu_study.train(training, 1.0, tmp_path, (), False, 100.0)
+    assert budgets(commands) == [1.0]
+
+
+def test_what_the_runs_have_had_is_told_by_themselves(
+    commands: list[tuple[str, list[str], float]], tmp_path: Path
+) -> None:
+    training = gpu_study.TRAININGS[1]
+    study = tmp_path / "runs" / training.study
+    trained(study / "l1", 0.8)
+    trained(study / "esr", 0.8, epochs=2, state="interrupted")
+    assert gpu_study.given_and_had(study / "l1") == (0.8, 0.8)
+    assert gpu_study.given_and_had(study / "esr") == (0.8, pytest.approx(0.2))
+    assert gpu_study.given_and_had(study / "stft") == (0.0, 0.0)
+    gpu_study.train(training, 1.0, tmp_path, (), False, 400.0)
+    (total,) = budgets(commands)
+    assert (total - 0.8) + (total - 0.2) + 4 * total == pytest.approx(6 * 1.0, abs=1e-3)
+
+
+def test_a_part_is_done_when_it_has_ended_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, unfinished = tmp_path / "tests.txt", tmp_path / "tests.unfinished.txt"
+    assert not gpu_study.run("tests", ["-c", "print('begun'); raise SystemExit(1)"], 60, out)
+    assert not out.exists()
+    assert unfinished.read_text() == "begun\n"
+    assert f"exit 1, 0 s; what it said is in {unfinished}" in capsys.readouterr().out
+    assert gpu_study.run("tests", ["-c", "print('all')"], 60, out)
+    assert out.read_text() == "all\n"
+    assert not unfinished.exists()
 
 
 def test_what_takes_too_long_is_ended(tmp_path: Path) -> None:
@@ -56,7 +102,7 @@ def test_what_takes_too_long_is_ended(tmp_path: Path) -> None:
         "long", ["-c", "import time; print('begun', flush=True); time.sleep(60)"], 2, tmp_path / "l"
     )
     assert time.monotonic() - started < 30
-    assert (tmp_path / "l").read_text().startswith("begun")
+    assert (tmp_path / "l.unfinished").read_text().startswith("begun")
     assert not gpu_study.run("none", ["-c", "raise SystemExit(0)"], 0)
 
 

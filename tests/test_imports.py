@@ -66,7 +66,7 @@ ROOMS: dict[str, set[str]] = {
     "scripts.sweep": {"scripts.training"},
     "scripts.submit": {"scripts.training"},
     "scripts.runs": {"models"},
-    "scripts.gpu_study": set(),
+    "scripts.gpu_study": {"models", "scripts.runs"},
     "train": {"scripts.training", "scripts.start_up"},
     "evaluate": {"scripts.scoring", "scripts.start_up"},
 }
