@@ -17,7 +17,7 @@ from scripts.report import tracking
 from scripts.results import scores
 from scripts.results.scores import Evaluation
 from scripts.tracking import ranks, study
-from scripts.tracking.errors import ERRORS, Heard, floor, of_net
+from scripts.tracking.errors import ERRORS, Heard, floor, of_net, ratio
 from tests import made_scores
 
 SETTING = "0__75"
@@ -57,6 +57,12 @@ def test_all_errors_of_a_network(heard: Heard) -> None:
     assert found["gain", 1] == pytest.approx(heard.gain_errors(heard.input)[1], abs=0.5)
     assert found["curve", 0] == found["curve", 1] > 5
     assert found["attack", 0] == found["release", 0] == math.inf  # a gain of 1 has neither
+
+
+def test_a_time_of_nothing_and_one_before_the_step_are_the_worst() -> None:
+    assert [ratio(time, 10.0) for time in (0.0, -0.5, math.nan)] == [math.inf] * 3
+    assert ratio(20.0, 10.0) == ratio(5.0, 10.0) == pytest.approx(math.log(2))
+    assert all(math.isnan(ratio(1.0, of_device)) for of_device in (0.0, -0.5, math.nan))
 
 
 def test_spearman_is_that_of_scipy_and_nan_where_nothing_differs() -> None:

@@ -89,16 +89,16 @@ def of_net(net: Net, heard: Mapping[str, Heard], targets: Mapping[Setting, Behav
 
 
 def ratio(time: float, of_device: float) -> float:
-    """How far a time is from the device's, whichever is longer.
+    """How far a time is from the device's, whichever is longer; infinite for one that is 0 or before the event.
 
     >>> round(ratio(20.0, 10.0), 3) == round(ratio(5.0, 10.0), 3) == round(math.log(2), 3)
     True
-    >>> ratio(math.nan, 10.0), ratio(10.0, math.nan)
-    (inf, nan)
+    >>> ratio(math.nan, 10.0), ratio(-0.5, 10.0), ratio(10.0, math.nan)  # none, before the step, none of the device
+    (inf, inf, nan)
     """
-    if math.isnan(of_device):
+    if not of_device > 0:
         return math.nan
-    return math.inf if math.isnan(time) else abs(math.log(time / of_device))
+    return abs(math.log(time / of_device)) if time > 0 else math.inf
 
 
 def floor(heard: Iterable[Heard]) -> float:
