@@ -37,8 +37,13 @@ def main(arguments: list[str] | None = None) -> None:
         knobs = {r.controls: r.setting for r in recordings}
         print(f"  {split:5} {minutes:7.1f} min, {len(recordings)} recordings, {len(knobs)} settings:")
         print("        " + " ".join(knobs[controls] for controls in sorted(knobs)))
-    print(f"Train on it: python train.py data.root={root} data.recordings.minutes={options.minutes:g}", end="")
-    print(f" data.recordings.seed={options.seed}" if options.seed else "")
+    words = ["python train.py", f"data.root={root}", f"data.recordings.minutes={options.minutes:g}"]
+    for option, value, usual in (
+        ("data.recordings.seed", options.seed, parser.get_default("seed")),
+        ("data.sample_rate", options.sample_rate, parser.get_default("sample_rate")),
+    ):
+        words += [f"{option}={value}"] if value != usual else []
+    print("Train on it:", *words)
 
 
 if __name__ == "__main__":

@@ -214,6 +214,14 @@ def test_script_tells_what_it_wrote(tiny, capsys):
         make_dataset.main(["--root", str(tiny), "--minutes", "3"])
 
 
+def test_script_tells_how_to_train_on_what_it_wrote(monkeypatch, capsys):
+    monkeypatch.setattr(embedded, "recordings", lambda *args, **options: {})
+    make_dataset.main(["--root", "a"])
+    assert capsys.readouterr().out.splitlines()[-1].endswith("python train.py data.root=a data.recordings.minutes=40")
+    make_dataset.main(["--root", "a", "--seed", "3", "--sample-rate", "48000"])
+    assert "minutes=40 data.recordings.seed=3 data.sample_rate=48000" in capsys.readouterr().out
+
+
 def test_script_starts_without_torch():
     code = "import sys, scripts.make_dataset; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 0
