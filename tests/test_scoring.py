@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from auraloss import together
@@ -22,6 +23,7 @@ from models.rendering import Rendering
 from scripts.scoring import rows as scoring
 from scripts.scoring.metrics import AtRate
 from scripts.scoring.rows import Score, score
+from scripts.scoring.scorer import Scorer
 
 Pair = tuple[Block, Tensor, Tensor]
 
@@ -213,3 +215,9 @@ def test_a_block_that_is_too_short_is_named(
     monkeypatch.setattr(together, "statistics", statistics)
     with pytest.raises(ValueError, match=r"^t, 400 samples: c.STFT: STFTLoss: fft_size=1024 needs more than 512"):
         list(score(pairs(400), {"c": {"STFT": STFTLoss()}}, 400))
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_named_with_those_to_choose(device: str) -> None:
+    with pytest.raises(ValueError, match=rf"^device={device}: .*\. Choose auto, cpu, cuda"):
+        Scorer(OmegaConf.create({}), None, 100, device)  # type: ignore[arg-type]  # the data are asked later

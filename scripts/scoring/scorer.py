@@ -50,13 +50,13 @@ class Scorer:
         device: "auto", "cpu", "cuda", …
 
     Raises:
-        ValueError: if two conventions have a metric of one name that differs in its direction or unit.
+        ValueError: if there is no such device; if two conventions have a metric of one name that differs in its
+            direction or unit.
     """
 
     def __init__(self, conventions: DictConfig, split: HeldOut, eval_length: int, device: str) -> None:
         torch.backends.cudnn.allow_tf32 = False  # a score is that of float32 on every device
-        automatic = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(automatic if device == "auto" else device)
+        self.device = _device(device)
         self.split = split
         self.length = eval_length
         self.metrics: dict[Name, Any] = {}
@@ -135,6 +135,18 @@ class Job:
     known: Scored  # from there
     missing: tuple[Name, ...]  # metrics
     net: Net | None  # None if nothing is missing
+
+
+def _device(name: str) -> torch.device:
+    """A device that can be computed on."""
+    automatic = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(automatic if name == "auto" else name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ValueError(f"device={name}: {reason}. Choose auto, cpu, cuda, cuda:1, …") from error
+    return device
 
 
 def complete(scorer: Scorer, jobs: list[Job]) -> dict[str, Scored | Exception]:
