@@ -99,6 +99,7 @@ def test_the_summary_names_best_and_equal_and_who_is_left_out(files: list[Path])
     assert "| RR ≈" in said
     assert "| L1  " in said
     assert "bob is left out (BS.1534-3)" in said
+    assert "?" not in said
     assert "cannot be compared: that takes 6" in text.summary(*answers.read(files[:2]))
     assert "Nobody is left" in text.summary(*answers.read(files[-1:]))
 
@@ -108,6 +109,14 @@ def choices(folder: Path, name: str, right: int, trials: int, pair: tuple[str, s
         dict(zip(ABX[2:9], ("p", n, *pair, "A", "AB"[n >= right], int(n < right)), strict=True)) for n in range(trials)
     ]
     return write(folder / f"{name}.csv", ABX, rows)
+
+
+def test_a_model_that_few_have_rated_is_marked_as_not_compared(tmp_path: Path) -> None:
+    everybody = {"hidden reference": [100], "hidden anchor": [20], "MR": [84], "L1": [50]}
+    files = [listener(tmp_path, f"ann{n}", everybody | ({"RR": [83]} if n < 3 else {})) for n in range(8)]
+    said = text.summary(*answers.read(files))
+    assert re.search(r"\| RR \? +\| +83\.0", said)
+    assert "?: not compared with it, as fewer than 6 listeners have rated both." in said
 
 
 def test_trials_of_a_pair_are_added_up_either_way_round(tmp_path: Path) -> None:

@@ -32,12 +32,16 @@ def _mushra(ratings: pd.DataFrame) -> str:
     found = pooled.systems(kept)
     best = next((system.name for system in found if system.kind == MODEL), None)
     lines = [["system", "mean", "95 % interval", "median", "quartiles", "listeners"]]
+    uncompared = []
     for system in found:
         mark = ""
-        if system.kind == MODEL and system.name != best and not math.isnan(system.p):
-            mark = "" if system.p < ALPHA else " ≈"
-        elif system.name == best:
+        if system.name == best:
             mark = " *"
+        elif system.kind == MODEL and not math.isnan(system.p):
+            mark = "" if system.p < ALPHA else " ≈"
+        elif system.kind == MODEL and listeners >= FEWEST:
+            mark = " ?"
+            uncompared.append(system.name)
         lower, median, upper = system.quartiles
         interval = (
             "–"
@@ -59,6 +63,8 @@ def _mushra(ratings: pd.DataFrame) -> str:
         legend += f"Models cannot be compared: that takes {FEWEST} listeners."
     else:
         legend += "≈: cannot be told from it (Wilcoxon over listeners, Holm, p ≥ 0.05)."
+        if uncompared:
+            legend += f" ?: not compared with it, as fewer than {FEWEST} listeners have rated both."
     return "\n\n".join([head, markdown.grid(lines), legend, *([markdown.bullets(notes)] if notes else [])])
 
 
