@@ -2,10 +2,12 @@
 
 Headers are wrong in files that were written to a pipe (a size that stands for "until the end"), by a recorder that lost
 power (no size, or that of some time before), and beyond 4 GiB without RF64 (the size modulo 2**32). Such a file is read
-to its end. One that ends before its header says has lost a part, and is refused; so is one whose audio is followed by
-something unknown.
+to its end. One that ends before its header says has lost a part, and is refused. What follows the audio of a right
+header is left out if it is chunks, tags or zeros; a file with anything else there is refused, unless it is more of the
+same audio.
 """
 
+import io
 import os
 import re
 import struct
@@ -13,10 +15,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
+import soundfile
+
+from data.audio_sequel import goes_on
+from data.audio_tags import start_of_tags, starts_tag
+
 _IEEE_FLOAT, _EXTENSIBLE = 3, 0xFFFE  # formats of a WAV's samples; the latter names the format further on
 # What programs write for "I do not know yet": ffmpeg, arecord, SoX (in WAV and in AIFF), to within a header's length.
 _UNKNOWN = ((0xFFFFFF00, 0xFFFFFFFF), (0x7FFFFF00, 0x80000000), (0x7FFFEF00, 0x7FFFF100), (0x7EFFFF00, 0x7F000100))
 _LONGEST_HEADER = 1 << 26  # bytes before the audio that are taken into memory
+_WINDOW = 1 << 16  # samples of each channel, before and after the announced end, that are compared
+_AU_BYTES = {3: 2, 4: 3, 5: 4, 6: 4, 7: 8}  # of a sample, by the number of its encoding; 1 for others
 _W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # of the names of chunks
 
 
@@ -74,45 +84,79 @@ def layout(path: str | Path) -> Layout | None:
 def _true_length(path: str | Path, file: BinaryIO, sizes: _Sizes, there: int) -> int:
     """Bytes of audio in a file that has so many after its header."""
     announced = sizes.announced
+    end = sizes.offset + there
     if announced < 0:
         return there
     if announced > there:
         raise truncated(path, f"{announced} bytes", f"{there}")
+    if announced == 0:
+        return 0 if _is_end(file, sizes, sizes.offset, end) else there
     lengths = [announced]
     if sizes.chunk == "<4sI":
         lengths += range(announced + 2**32, there + 1, 2**32)
-    for length in reversed(lengths) if announced else ():
-        if _is_end(file, sizes, sizes.offset + length, sizes.offset + there):
+    for length in reversed(lengths):
+        if _is_end(file, sizes, sizes.offset + length, end):
             return length
-    stale = sizes.container_end <= sizes.offset + announced + announced % 2
-    if announced == 0 and _is_end(file, sizes, sizes.offset, sizes.offset + there):
-        return 0
-    if announced == 0 or stale or not sizes.chunk:
+    rest = _after_zeros(file, sizes.offset + announced, end)
+    if rest >= start_of_tags(file, sizes.offset + announced, end):
+        return announced
+    may_be_stale = sizes.container_end <= sizes.offset + announced + announced % 2
+    if may_be_stale and goes_on(*_around(file, sizes, rest, end)):
         return there
     raise ValueError(
         f"{path}: its header announces {announced} bytes of audio, the file holds {there}, and what follows the "
-        f"announced ones is neither audio nor any chunk. Repair its header, or export it again."
+        f"announced ones is neither audio nor any chunk. Repair its header, cut off what follows, or export it again."
     )
 
 
 def _is_end(file: BinaryIO, sizes: _Sizes, position: int, end: int) -> bool:
     """Whether nothing but chunks, tags or padding lies from a position to the end of the file."""
-    while sizes.chunk:
+    tags = start_of_tags(file, position, end)
+    length_of_head = struct.calcsize(sizes.chunk)
+    while True:
         position += position % 2 if sizes.chunk[1:] == "4sI" else -position % 8 if sizes.chunk == "<16sq" else 0
-        if end - position < 8:
+        if position >= tags or end - position < 8 or starts_tag(file, position, end):
             return True
         file.seek(position)
-        head = file.read(struct.calcsize(sizes.chunk))
-        if head[:3] == b"ID3" or (head[:3] == b"TAG" and end - position == 128):
-            return True
-        if len(head) < struct.calcsize(sizes.chunk):
+        head = file.read(length_of_head)
+        if not sizes.chunk or len(head) < length_of_head:
             return False
         name, length = struct.unpack(sizes.chunk, head)
         named = name[4:] == _W64_TAIL if len(name) == 16 else re.fullmatch(rb"[ -~]{4}", name) is not None
-        position += length if len(name) == 16 else len(head) + length
+        position += length if len(name) == 16 else length_of_head + length
         if not named or length < 0 or position > end + 1 or (len(name) == 16 and length < 24):
             return False
-    return position == end
+
+
+def _after_zeros(file: BinaryIO, position: int, end: int) -> int:
+    """Where the first byte is, from a position on, that is not zero; the end if there is none."""
+    file.seek(position)
+    while position < end and (piece := file.read(min(1 << 20, end - position))):
+        if others := len(piece.lstrip(b"\0")):
+            return position + len(piece) - others
+        position += len(piece)
+    return end
+
+
+def _around(file: BinaryIO, sizes: _Sizes, rest: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+    """The last samples that the header announces, and those from `rest` on; (frames, channels) each."""
+    file.seek(0)
+    header = file.read(sizes.offset)
+    whole = sizes.announced - sizes.announced % sizes.block
+    more = rest - sizes.offset - (rest - sizes.offset) % sizes.block
+    window = _WINDOW * sizes.block
+    before = _decoded(file, sizes, header, max(whole - window, 0), whole)
+    return before, _decoded(file, sizes, header, more, min(more + window, end - sizes.offset))
+
+
+def _decoded(file: BinaryIO, sizes: _Sizes, header: bytes, start: int, stop: int) -> np.ndarray:
+    """Some bytes of the audio as samples; none if they cannot be decoded."""
+    file.seek(sizes.offset + start)
+    content = file.read((stop - start) // sizes.block * sizes.block)
+    try:
+        return soundfile.read(io.BytesIO(_corrected(header, sizes, len(content)) + content), always_2d=True)[0]
+    except soundfile.SoundFileError:
+        return np.empty((0, 1))
 
 
 def _corrected(header: bytes, sizes: _Sizes, true: int) -> bytes:
@@ -187,7 +231,7 @@ def _wav(file: BinaryIO) -> _Sizes | None:
             end = whole + 8 if kind == b"RIFF" and _known(whole) > 0 else 0
             if place > _LONGEST_HEADER:
                 return None
-            return _Sizes(place, announced, end, places, "<4sI", plain_float, channels, block)
+            return _Sizes(place, announced, end, places, "<4sI", plain_float, channels, max(block, 1))
         content = file.read(min(length, 40)) if name in (b"fmt ", b"ds64") else b""
         if name == b"ds64":  # RF64: the 64-bit length of the data is its second number
             long_size = struct.unpack("<QQ", content[:16])[1]
@@ -238,10 +282,11 @@ def _w64(file: BinaryIO) -> _Sizes | None:
 
 def _au(file: BinaryIO) -> _Sizes | None:
     order = ">" if file.read(4) == b".snd" else "<"
-    offset, length = struct.unpack(f"{order}II", file.read(8))
+    offset, length, encoding, _, channels = struct.unpack(f"{order}IIIII", file.read(20))
+    block = max(_AU_BYTES.get(encoding, 1) * channels, 1)
     if not 24 <= offset <= _LONGEST_HEADER:
         return None
-    return _Sizes(offset, -1 if length == 0xFFFFFFFF else length, 0, ((8, f"{order}I", 0),), "")
+    return _Sizes(offset, -1 if length == 0xFFFFFFFF else length, 0, ((8, f"{order}I", 0),), "", block=block)
 
 
 def _caf(file: BinaryIO) -> _Sizes | None:

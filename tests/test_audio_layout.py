@@ -163,3 +163,57 @@ def test_what_nobody_knows_after_the_audio_is_refused(tmp_path, stereo):
     path.write_bytes(bytes(content) + bytes(range(1, 251)) * 4)
     with pytest.raises(ValueError, match=r"a\.wav: its header announces 20000 bytes .*holds 21000.*neither audio"):
         audio.info(path)
+
+
+def ape(items: bytes = b"\4\0\0\0\0\0\0\0Title\0Blue", header: bool = True) -> bytes:
+    """An APEv2 tag of one item, or an APEv1 tag, which has no header."""
+    numbers = struct.pack("<II", len(items) + 32, 1)
+    first = b"APETAGEX\xd0\x07\0\0" + numbers + struct.pack("<I", 0xA0000000) + bytes(8)
+    last = b"APETAGEX" + (b"\xd0\x07\0\0" if header else b"\xe8\x03\0\0") + numbers
+    return (first if header else b"") + items + last + struct.pack("<I", 0x80000000 if header else 0) + bytes(8)
+
+
+JUNK = np.random.default_rng(1).integers(0, 256, 1000, dtype=np.uint8).tobytes()
+TAGS = {
+    "ape": ape(),
+    "apev1": ape(header=False),
+    "ape-id3v1": ape() + b"TAG" + bytes(range(125)),
+    "lyrics": b"LYRICSBEGININD0000200000029LYRICS200",
+    "id3v2-at-the-end": b"ID3\4\0\x10\0\0\0\4abcd3DI\4\0\x10\0\0\0\4",
+    "zeros": bytes(512),
+    "zeros-id3v1": bytes(512) + b"TAG" + bytes(range(125)),
+}
+
+
+@pytest.mark.parametrize("after", TAGS.values(), ids=TAGS)
+@pytest.mark.parametrize("case", ["wav", "wav16", "aiff", "au", "caf"])
+def test_tags_and_zeros_after_the_audio_of_a_right_header_are_left_out(tmp_path, case, after, stereo):
+    path = tmp_path / f"a.{kind(case)}"
+    path.write_bytes(encoded(case, stereo) + after)
+    check(path, stereo)
+
+
+@pytest.fixture
+def tone() -> np.ndarray:
+    """Sound of which one sample is like the one before, as in music; at the end twenty times as loud."""
+    loudness = np.where(np.arange(FRAMES) < FRAMES // 2, 0.02, 0.4)
+    return (loudness * np.sin(0.1 * np.arange(FRAMES) + [[0], [1]])).astype(np.float32)
+
+
+@pytest.mark.parametrize("junk", [JUNK, bytes(100) + JUNK, b"<peaks>1;-2;0.5</peaks>\n" * 40, b"\1\2\3\4" * 10])
+@pytest.mark.parametrize("case", ["wav", "wav16", "w64", "aiff", "au", "caf"])
+def test_bytes_of_another_kind_after_a_right_header_are_refused(tmp_path, case, junk, tone):
+    path = tmp_path / f"a.{kind(case)}"
+    path.write_bytes(encoded(case, tone) + junk)
+    with pytest.raises(ValueError, match=r"its header announces (20|30|40)000 bytes .*neither audio.*cut off"):
+        audio.info(path)
+
+
+@pytest.mark.parametrize("case", ["wav", "wav16", "w64", "aiff", "au", "caf"])
+def test_what_goes_on_louder_is_the_same_recording(tmp_path, case, tone):
+    half, whole = encoded(case, tone[:, : FRAMES // 2]), encoded(case, tone)
+    start = len(half) - (len(whole) - len(half))
+    path = tmp_path / f"a.{kind(case)}"
+    path.write_bytes(half[:start] + whole[start:])
+    assert audio.info(path).frames == FRAMES
+    np.testing.assert_array_equal(audio.read(path), soundfile.read(io.BytesIO(whole), dtype="float32")[0].T)

@@ -35,6 +35,7 @@ FURTHER = {
     "data/datamodule.py": {"pytorch_lightning"},
     "data/audio.py": {"soundfile"},
     "data/audio_blocks.py": {"soundfile"},
+    "data/audio_layout.py": {"soundfile"},
     "data/resample.py": {"soxr"},
 }
 INSIDE_FUNCTIONS = {"auraloss": {"matplotlib"}, "models": {"matplotlib"}, "data": {"torchaudio"}}
