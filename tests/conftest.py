@@ -242,10 +242,10 @@ def scoring(evaluate: Entry, monkeypatch: pytest.MonkeyPatch) -> Entry:
     return evaluate
 
 
-# For the report's page: a browser, which is started once for a file of tests
+# For the report's page: a browser, which is started once
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """A Chromium; tests that need it are `missing` where there is none."""
     from tests import page_context
@@ -254,7 +254,7 @@ def browser() -> Iterator[Any]:
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up report."""
     from tests import page_context
@@ -262,12 +262,18 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return page_context.write(tmp_path_factory.mktemp("page") / "report.html")
 
 
-@pytest.fixture(scope="module")
-def first_tab(browser: Any) -> Any:
-    """The page in which all tests of a file open what they look at; only a second one costs a tab of its own."""
+@pytest.fixture(scope="session")
+def _tab(browser: Any) -> Any:
     from tests import page_context
 
     return page_context.Tab(browser)
+
+
+@pytest.fixture(scope="module")
+def first_tab(_tab: Any) -> Iterator[Any]:
+    """The page in which all tests open what they look at; only a second one costs a tab of its own."""
+    yield _tab
+    _tab.page.goto("about:blank")  # nothing plays or draws beside other tests
 
 
 @pytest.fixture

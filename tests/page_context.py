@@ -125,7 +125,7 @@ def write(file: Path, **changes: Any) -> Path:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A Chromium for the tests of a module; they are `missing` where there is none."""
+    """A Chromium; tests are `missing` where there is none."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         missing("the browser tests need chromium on the PATH")
@@ -138,7 +138,7 @@ def chromium() -> Iterator[Browser]:
 class Tab:
     """A page of the browser, and what its documents complain about.
 
-    A tab more costs four times what another document in it does, so that the first one serves all tests of a module.
+    A tab more costs four times what another document in it does, so that the first one serves all tests.
     """
 
     def __init__(self, browser: Browser) -> None:

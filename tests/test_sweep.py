@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -13,11 +14,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.types import RunMode
 
 from models.run import Run
 from scripts import sweep
 from scripts.training.jobs import jobs_of
-from tests.conftest import TINY
+from tests.conftest import ROOT, TINY
 from tests.forked import started
 
 
@@ -73,6 +76,25 @@ def test_a_job_is_a_training_in_a_process_of_its_own(capsys: pytest.CaptureFixtu
     out = capsys.readouterr().out
     assert out.startswith("Failed (1): lots=l1\n  ")
     assert "Key 'lots' is not in struct" in out
+
+
+def test_a_job_of_an_experiment_that_sweeps_is_one_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep of its own, in each of the processes, could not use several devices."""
+    begun: list[list[str]] = []
+
+    def ended_at_once(command: list[str], **_: Any) -> SimpleNamespace:
+        begun.append(command)
+        return SimpleNamespace(stdout=io.StringIO(), poll=lambda: 0, returncode=0)
+
+    monkeypatch.setattr(sweep, "subprocess", SimpleNamespace(Popen=ended_at_once, PIPE=PIPE, STDOUT=STDOUT))
+    monkeypatch.setattr(sweep, "REFRESH_SECONDS", 0)
+    (job,) = jobs_of(["experiment=quick", "loss=l1"])
+    assert sweep.run([job], at_once=1) == []
+    ((_, script, *overrides),) = begun
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        modes = [compose("train", given, return_hydra_config=True).hydra.mode for given in (job, overrides)]
+    assert script == str(ROOT / "train.py")
+    assert modes == [RunMode.MULTIRUN, RunMode.RUN]
 
 
 def test_no_job_at_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ def folders_of(jobs: Sequence[Sequence[str]]) -> list[Path]:
     folders: list[Path] = []
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         for job in jobs:
-            cfg = compose("train", [*job, "hydra.mode=RUN"], return_hydra_config=True)
+            cfg = compose("train", list(job), return_hydra_config=True)
             HydraConfig.instance().set_config(cfg)  # of which a run's name is made
             folder = Path(cfg.hydra.run.dir)
             if folder in folders:
