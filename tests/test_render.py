@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import torch
 from torch.nn import functional as F
 
 from data import audio, audio_blocks
+from data.controls import Control
 from data.levels import Levels
 from data.resample import Resampler
 from models.build import build_net
 from models.net import Net
 from models.run import Run
 from scripts import render
+from scripts.rendering import panel
 from scripts.rendering.chain import through
 from tests.conftest import Entry, Result
 from tests.scored_runs import MODEL, make_run, save_net
@@ -353,6 +356,34 @@ def test_options_that_make_no_sense_are_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         render.main(["in.wav", "out.wav", "--run", "runs/x", *arguments])
     assert ended.value.code == 2
+
+
+# Panels of other devices
+OTHER = (
+    Control("ratio", 0, 2, 1, "", "ratio", positions=("4", "8", "12")),
+    Control("input", 0, 1, None, "", "input", scale=10),
+    Control("output", 0, 1, None, "", "output", scale=10),
+    Control("low_cut", 0, 1, None, "", "low-cut", scale=100),
+    Control("device", 0, 1, None, "", "device"),
+    Control("no_name_on_the_panel", 0, 1, None, ""),
+)
+
+
+def test_controls_may_have_any_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel, "declared", lambda section: OTHER)
+    knobs = "--ratio 12 --input 5 --output 2 --low-cut 80 --knob-device 0.25 --no-name-on-the-panel 1"
+    options = panel.parsed(["a.wav", "b.wav", "--run", str(folder), *knobs.split()], None)
+    assert options.controls == (2, 0.5, 0.2, 0.8, 0.25, 1)
+    assert (options.input, options.output, options.device) == (Path("a.wav"), Path("b.wav"), "cpu")
+
+
+def test_a_control_takes_no_other_options_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(panel.signaltrain, "CONTROLS", ())
+    with pytest.raises(SystemExit):
+        panel.parsed(["--help"], None)
+    assert set(re.findall(r"--([a-z]+)", capsys.readouterr().out)) == set(panel.OWN)
 
 
 # Levels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 from data import signaltrain
 from data.controls import Control, declared
 from models.run import Run, RunError
+
+OWN = ("help", "run", "controls", "checkpoint", "device", "overwrite")  # options that are no control's
 
 
 def parsed(arguments: Sequence[str] | None, description: str | None) -> argparse.Namespace:
@@ -34,14 +37,15 @@ def parsed(arguments: Sequence[str] | None, description: str | None) -> argparse
     parser.add_argument("input", type=Path, help="a file, or a folder of files, with those in its folders")
     parser.add_argument("output", type=Path, help="a file, or a folder")
     parser.add_argument("--run", type=Path, required=True, help="the run whose network renders: runs/<study>/<name>")
-    for control in panel:
+    for number, control in enumerate(panel):
+        name, dest = option(control), _dest(number)
         lowest, highest = control.range
         if control.positions:
-            parser.add_argument(
-                option(control), choices=control.positions, help=f"of the device (default: {control.positions[0]})"
-            )
+            help = f"of the device (default: {control.positions[0]})"
+            parser.add_argument(name, dest=dest, choices=control.positions, help=help)
         else:
-            parser.add_argument(option(control), type=float, help=f"of the device, {lowest:g} to {highest:g}")
+            metavar, help = name.strip("-").replace("-", "_").upper(), f"of the device, {lowest:g} to {highest:g}"
+            parser.add_argument(name, dest=dest, metavar=metavar, type=float, help=help)
     parser.add_argument("--controls", type=float, nargs="+", help="all of them, as the network was trained on them")
     parser.add_argument("--checkpoint", choices=("best", "last"), default="best", help="(default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, … (default: %(default)s)")
@@ -53,15 +57,25 @@ def parsed(arguments: Sequence[str] | None, description: str | None) -> argparse
 
 
 def option(control: Control) -> str:
-    """Its name on the command line."""
-    return f"--{control.panel.replace(' ', '-')}"
+    """Its name on the command line, which is that on the panel if there is no other option of this name.
+
+    >>> option(Control("low_cut", 0, 1, None, "", "low-cut (Hz)")), option(Control("device", 0, 1, None, ""))
+    ('--low-cut-Hz', '--knob-device')
+    """
+    name = re.sub(r"[\W_]+", "-", control.panel or control.name).strip("-")
+    return f"--knob-{name}" if name in OWN else f"--{name}"
+
+
+def _dest(number: int) -> str:
+    """Where the parser keeps a control, whatever its name."""
+    return f"control_{number}"
 
 
 def _controls(
     parser: argparse.ArgumentParser, options: argparse.Namespace, panel: Sequence[Control]
 ) -> tuple[float, ...]:
     """The controls of the options, as the network is given them; empty if there are none."""
-    values = {control: getattr(options, control.panel.replace(" ", "_")) for control in panel}
+    values = {control: getattr(options, _dest(number)) for number, control in enumerate(panel)}
     told = [control for control in panel if values[control] is not None]
     if options.controls is not None:
         if told:
