@@ -27,8 +27,8 @@ def kind(setting: str, trained: Iterable[str]) -> str:
     >>> [kind(setting, ["0__5", "0__40", "1__70"]) for setting in ("0__40", "0__39.5", "0__41", "1__40", "2__40")]
     ['seen', 'between', 'extreme', 'extreme', 'extreme']
     """
-    position, *amounts = _numbers(setting)
-    of_position = [knobs for at, *knobs in map(_numbers, trained) if at == position and len(knobs) == len(amounts)]
+    position, *amounts = numbers(setting)
+    of_position = [knobs for at, *knobs in map(numbers, trained) if at == position and len(knobs) == len(amounts)]
     if amounts in of_position:
         return "seen"
     if not of_position:
@@ -38,5 +38,10 @@ def kind(setting: str, trained: Iterable[str]) -> str:
     return "between" if inside else "extreme"
 
 
-def _numbers(setting: str) -> list[float]:
-    return [float(part) for part in setting.split("__")]
+def numbers(setting: str) -> tuple[float, ...]:
+    """The switch and the amounts of a setting; a ValueError for a part that is no number.
+
+    >>> numbers("0__65"), numbers("1__10__0.5")
+    ((0.0, 65.0), (1.0, 10.0, 0.5))
+    """
+    return tuple(float(part) for part in setting.split("__"))

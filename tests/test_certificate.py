@@ -149,7 +149,7 @@ def test_settings_of_one_kind_leave_what_was_measured(tmp_path: Path) -> None:
 
 def test_nothing_stands_twice(scored: Evaluation) -> None:
     looks = colours.looks([("L1", "l1"), ("MR", "mrstft")])
-    section = by_setting.section(scored, looks, certificate.shown(scored))
+    section, _ = by_setting.section(scored, looks, certificate.shown(scored))
     assert section is not None
     assert section.table is not None
     assert "SI-SDR (dB) ↑, seen" in section.table.html

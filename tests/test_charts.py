@@ -266,8 +266,9 @@ def test_by_setting_draws_the_mean_of_each_setting(
             rows.append(made_scores.row("esr", "ESR", value, seed=seed, recording=setting, setting=setting))
         rows.append(made_scores.row(scores.UNPROCESSED, "ESR", 50, recording=setting, setting=setting))
     evaluation = scores.read(made_scores.write(tmp_path, rows))
-    section = by_setting.section(evaluation, colours.looks([("ESR", "esr")]))
+    section, notes = by_setting.section(evaluation, colours.looks([("ESR", "esr")]))
     assert section is not None
+    assert notes == []
     assert len(section.figures) == 1
     assert ([40, 75], [2, 15]) in plotted
     assert ([55], [6]) in plotted

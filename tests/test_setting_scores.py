@@ -52,6 +52,7 @@ def test_settings_are_means_by_samples_then_over_runs(tmp_path: Path) -> None:
             "metric": "MR",
             "model": "l1",
             "label": "L1",
+            "setting": f"{switch}__{amount:g}",
             "switch": switch,
             "peak_reduction": amount,
             "kind": kind,
@@ -149,7 +150,7 @@ def test_settings_of_one_kind_have_no_table_of_kinds(settings: tuple[str, ...], 
     for file in ("table1.md", "table1.html"):
         assert setting_tables.TITLE not in (tmp_path / file).read_text(encoding="utf-8")
     assert json.loads((tmp_path / "table1.json").read_text(encoding="utf-8"))["kinds_of_settings"] == []
-    section = report.section(evaluation, colours.looks([("L1", "l1")]))
+    section, _ = report.section(evaluation, colours.looks([("L1", "l1")]))
     assert section is not None
     assert section.table is None
 
@@ -165,7 +166,7 @@ def test_every_format_has_every_metric_of_every_kind(study: Evaluation, tmp_path
     assert {(of["metric"], of["model"], of["kind"]): float(of["value"]) for of in rows} == expected
     records = json.loads((tmp_path / "table1.json").read_text(encoding="utf-8"))["kinds_of_settings"]
     assert {(of["metric"], of["model"], of["kind"]): of["value"] for of in records} == expected
-    section = report.section(study, colours.looks([(loss, loss) for loss in made_scores.WAVEFORM]))
+    section, _ = report.section(study, colours.looks([(loss, loss) for loss in made_scores.WAVEFORM]))
     assert section is not None
     assert section.table is not None
     assert "extreme, beyond those of Train (1)" in section.table.caption
@@ -197,3 +198,42 @@ def test_settings_are_rows_with_their_kinds(tmp_path: Path) -> None:
         "| 0 / 75, seen     | 1.500 |",
         "| 1 / 100, extreme | 2.500 |",
     ]
+
+
+@pytest.fixture
+def of_three_knobs(tmp_path: Path) -> Evaluation:
+    """Two amounts beside the switch."""
+    rows = [
+        at(setting, value, metric=m)
+        for m in ("ESR", "MR")
+        for setting, value in (("0__70__50", 2.5), ("0__8__50", 1.5))
+    ]
+    return made_scores.evaluation(tmp_path, rows, trained_settings=["0__8__50", "0__60__50"])
+
+
+def test_settings_of_several_amounts_have_a_row_each(of_three_knobs: Evaluation) -> None:
+    assert setting_tables.settings(by_setting(of_three_knobs).query("metric == 'MR'")).splitlines() == [
+        "| setting              |    L1 |",
+        "| -------------------- | ----: |",
+        "| 0 / 8 / 50, seen     | 1.500 |",
+        "| 0 / 70 / 50, extreme | 2.500 |",
+    ]
+    text = setting_tables.markdown_by_setting(of_three_knobs)
+    assert "Switch / amounts, convention `standard`." in text
+    assert text.count("| 0 / 70 / 50, extreme |") == len(setting_tables.SHOWN)
+
+
+def test_the_report_does_not_draw_settings_of_several_amounts_and_says_so(of_three_knobs: Evaluation) -> None:
+    section, (note,) = report.section(of_three_knobs, colours.looks([("L1", "l1")]))
+    assert "0__8__50 is none. table1.md has the means by setting." in note
+    assert section is not None
+    assert section.figures == []
+    assert section.table is not None
+    assert "ESR ↓, extreme" in section.table.html
+
+
+def test_the_report_does_not_draw_positions_of_a_switch_that_it_does_not_know_and_says_so(tmp_path: Path) -> None:
+    evaluation = made_scores.evaluation(tmp_path, [at("2__40", 1.0), at("0__40", 1.0)], trained_settings=["1__40"])
+    section, (note,) = report.section(evaluation, colours.looks([("L1", "l1")]))
+    assert section is None  # all settings are of one kind
+    assert "2__40 is none" in note

@@ -79,11 +79,10 @@ def context(folder: Path) -> dict[str, Any]:
         found = _findings(tables)
         audio = heard.gather(evaluation.info, nets, worst, look_of, workers)
         knob = certificate.gather(evaluation, audio.knobs)
-        sections = [learned(), accuracy, knob and certificate.section(knob), settings()]
-        of_tracking, of_other_results = tracked()
-    sections += [of_tracking, *audio.sections]
+        of_learning, (of_settings, undrawn), (of_tracking, of_other_results) = learned(), settings(), tracked()
+    sections = [of_learning, accuracy, knob and certificate.section(knob), of_settings, of_tracking, *audio.sections]
     notes = [*evaluation.notes, *_heard(networks), *without_network, *without_curve, *without_audio, *audio.notes]
-    notes += of_other_results
+    notes += [*undrawn, *of_other_results]
     return {
         "made_of": made_of.made_of(evaluation, folder),
         "title": "What a model learns from its loss",

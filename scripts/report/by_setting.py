@@ -21,27 +21,37 @@ LABEL = 0.12  # of a panel that a number below it takes
 
 def section(
     evaluation: Evaluation, looks: Mapping[str, Look], elsewhere: Collection[tuple[str, str]] = ()
-) -> Section | None:
+) -> tuple[Section | None, list[str]]:
     """A figure for each metric with a value for each segment, below the means by kind of setting.
 
     Args:
         elsewhere: convention and metric of means that another section shows.
+
+    Returns:
+        the section, if there is anything to show, and a note if figures are left out: where settings are not a mode
+        of `MODES` and one amount.
     """
     table = by_setting(evaluation)
-    figures = []
-    for number, ((_, metric), rows) in enumerate(table.groupby(["convention", "metric"], sort=False)):
-        figures.append(_figure(f"setting-{number}", str(metric), evaluation, rows, looks))
-    if not figures:
-        return None
-    text = "Mean of the test segments at each setting; hollow markers are settings that were never trained on."
-    if (table["runs"] > 1).any():
-        text += " Bars reach from the lowest to the highest seed."
+    other = table["setting"][table["peak_reduction"].isna() | ~table["switch"].isin(list(MODES))]
+    figures, notes, text = [], [], "Means of the test segments."
+    if not other.empty:
+        notes.append(
+            f"No metric is drawn against the settings: of {' and '.join(MODES)} as switch and one amount, as in 0__65, "
+            f"{other.iloc[0]} is none. table1.md has the means by setting."
+        )
+    elif not table.empty:
+        for number, ((_, metric), rows) in enumerate(table.groupby(["convention", "metric"], sort=False)):
+            figures.append(_figure(f"setting-{number}", str(metric), evaluation, rows, looks))
+        text = "Mean of the test segments at each setting; hollow markers are settings that were never trained on."
+        if (table["runs"] > 1).any():
+            text += " Bars reach from the lowest to the highest seed."
     html = setting_tables.html_by_kind(evaluation, elsewhere)
     legend = setting_tables.legend(evaluation)
     if elsewhere:
         legend += f" For {' and '.join(metric for _, metric in elsewhere)} see the knob certificate."
     sheet = Sheet(html, legend) if html else None
-    return Section("settings", "By setting", text, figures, sheet)
+    shown = Section("settings", "By setting", text, figures, sheet) if figures or sheet else None
+    return shown, notes
 
 
 def _figure(name: str, metric: str, evaluation: Evaluation, rows: pandas.DataFrame, looks: Mapping[str, Look]) -> Chart:

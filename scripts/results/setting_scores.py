@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from data.settings import KINDS, kind
+from data.settings import KINDS, kind, numbers
 from scripts.results import table
 from scripts.results.scores import Evaluation
 
@@ -17,16 +17,17 @@ def by_setting(evaluation: Evaluation) -> pd.DataFrame:
     """Mean of each metric per model and setting, of all metrics whose values belong to a recording.
 
     Returns:
-        Rows of convention, metric, model, label (in the tables), switch (text), peak_reduction (number), kind (of
-        setting, see `data.settings`), value (mean over segments weighted by their samples, then over runs), lowest and
-        highest (of the runs), runs. By switch, then peak reduction, then as the rows of the tables.
+        Rows of convention, metric, model, label (in the tables), setting (text, as in the names of files), switch
+        (text), peak_reduction (number; NaN if a setting has not one amount), kind (of setting, see `data.settings`),
+        value (mean over segments weighted by their samples, then over runs), lowest and highest (of the runs), runs. By
+        the numbers of the setting, then as the rows of the tables.
     """
-    keys = ["convention", "metric", "model", "switch", "peak_reduction", "kind"]
+    keys = ["convention", "metric", "model", "setting", "switch", "peak_reduction", "kind"]
     of_runs = _of_runs(_of_recordings(evaluation), keys).groupby(level=keys, sort=False)
     made = of_runs.agg(value=_mean, lowest="min", highest="max", runs="size").reset_index()
     made["peak_reduction"] = pd.to_numeric(made["peak_reduction"], errors="coerce").astype("float64")
     made = _labelled(made, evaluation)
-    return made.sort_values(["switch", "peak_reduction"], kind="stable").reset_index(drop=True)
+    return made.sort_values("setting", key=lambda column: column.map(numbers), kind="stable").reset_index(drop=True)
 
 
 @lru_cache(maxsize=1)

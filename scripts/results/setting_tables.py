@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from markupsafe import Markup
 
-from data.settings import KINDS
+from data.settings import KINDS, numbers
 from scripts.results.markdown import escaped, grid
 from scripts.results.scores import Evaluation
 from scripts.results.setting_scores import by_kind, by_setting
@@ -113,7 +113,8 @@ def markdown_by_setting(evaluation: Evaluation) -> str:
     for metric in SHOWN:
         if not (of_metric := rows[rows["metric"] == metric]).empty:
             parts += [f"{metric}:", settings(of_metric)]
-    return "\n\n".join(["## By setting", "Switch / peak reduction, convention `standard`.", *parts]) if parts else ""
+    what = "amounts" if rows["peak_reduction"].isna().any() else "peak reduction"
+    return "\n\n".join(["## By setting", f"Switch / {what}, convention `standard`.", *parts]) if parts else ""
 
 
 def settings(rows: pd.DataFrame) -> str:
@@ -121,9 +122,10 @@ def settings(rows: pd.DataFrame) -> str:
     labels = list(rows["label"].unique())
     metric = str(rows["metric"].iloc[0])
     made = [["setting", *map(escaped, labels)]]
-    for (switch, amount, kind), group in rows.groupby(["switch", "peak_reduction", "kind"], sort=False):
+    for (setting, kind), group in rows.groupby(["setting", "kind"], sort=False):
         values = dict(zip(group["label"], group["value"], strict=True))
-        made.append([f"{switch} / {amount:g}, {kind}", *(rounded(metric, values[label]) for label in labels)])
+        place = " / ".join(f"{number:g}" for number in numbers(str(setting)))
+        made.append([f"{place}, {kind}", *(rounded(metric, values[label]) for label in labels)])
     return grid(made)
 
 
