@@ -177,7 +177,8 @@ class _Corrected(io.RawIOBase):
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115  # closed by `close`
         self._header = there.header
         self._skipped = there.offset - len(there.header)
-        self._size = os.fstat(self._file.fileno()).st_size - self._skipped
+        end = os.fstat(self._file.fileno()).st_size if there.end is None else there.end
+        self._size = end - self._skipped
         self._at = 0
 
     def readable(self) -> bool:
@@ -200,7 +201,7 @@ class _Corrected(io.RawIOBase):
             self._at += len(inside)
             return len(inside)
         self._file.seek(self._at + self._skipped)
-        count = self._file.readinto(view) or 0
+        count = self._file.readinto(view[: max(self._size - self._at, 0)]) or 0
         self._at += count
         return count
 

@@ -27,6 +27,7 @@ _UNKNOWN = ((0xFFFFFF00, 0xFFFFFFFF), (0x7FFFFF00, 0x80000000), (0x7FFFEF00, 0x7
 _LONGEST_HEADER = 1 << 26  # bytes before the audio that are taken into memory
 _WINDOW = 1 << 16  # samples of each channel, before and after the announced end, that are compared
 _AU_BYTES = {3: 2, 4: 3, 5: 4, 6: 4, 7: 8}  # of a sample, by the number of its encoding; 1 for others
+_W64_CHUNK = "<16sq"  # how name and size are packed
 _W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # of the names of chunks
 
 
@@ -36,9 +37,10 @@ class Layout(NamedTuple):
     offset: int  # bytes before the audio
     announced: int  # bytes of audio by the header, in FLAC samples; -1: until the end of the file
     present: int  # that are there
-    header: bytes | None  # to be read in place of the first `offset` bytes; None for a header that is right
+    header: bytes | None  # to be read in place of the first `offset` bytes; None for a file that libsndfile reads right
     plain_float: bool = False  # little-endian float32 samples
     channels: int = 0
+    end: int | None = None  # where to stop in the file, if a header is given; None: at its end
 
 
 class _Sizes(NamedTuple):
@@ -73,12 +75,15 @@ def layout(path: str | Path) -> Layout | None:
             return None
         there = size - sizes.offset
         true = _true_length(path, file, sizes, there)
-        if true == sizes.announced:
+        if true == sizes.announced and (
+            true == there or sizes.chunk != _W64_CHUNK
+        ):  # libsndfile takes all of it for audio
             return Layout(sizes.offset, sizes.announced, true, None, sizes.plain_float, sizes.channels)
         true -= true % sizes.block
         file.seek(0)
         header = _corrected(file.read(sizes.offset), sizes, true)
-        return Layout(sizes.offset, sizes.announced, true, header, sizes.plain_float, sizes.channels)
+        end = sizes.offset + true
+        return Layout(sizes.offset, sizes.announced, true, header, sizes.plain_float, sizes.channels, end)
 
 
 def _true_length(path: str | Path, file: BinaryIO, sizes: _Sizes, there: int) -> int:
@@ -114,7 +119,7 @@ def _is_end(file: BinaryIO, sizes: _Sizes, position: int, end: int) -> bool:
     tags = start_of_tags(file, position, end)
     length_of_head = struct.calcsize(sizes.chunk)
     while True:
-        position += position % 2 if sizes.chunk[1:] == "4sI" else -position % 8 if sizes.chunk == "<16sq" else 0
+        position += position % 2 if sizes.chunk[1:] == "4sI" else -position % 8 if sizes.chunk == _W64_CHUNK else 0
         if position >= tags or end - position < 8 or starts_tag(file, position, end):
             return True
         file.seek(position)
@@ -267,14 +272,14 @@ def _w64(file: BinaryIO) -> _Sizes | None:
         head = file.read(24)
         if len(head) < 24:
             return None
-        name, length = struct.unpack("<16sq", head)
+        name, length = struct.unpack(_W64_CHUNK, head)
         if name[:4] == b"fmt ":
             block = struct.unpack("<12xH", file.read(14))[0] or 1
         if name[:4] == b"data":
             announced = length - 24 if 24 < length < 2**62 else -1 if length != 24 else 0
             end = whole if 24 < whole < 2**62 else 0
             places = ((16, "<q", place + 24), (place + 16, "<q", 24))
-            return _Sizes(place + 24, announced, end, places, "<16sq", block=block)
+            return _Sizes(place + 24, announced, end, places, _W64_CHUNK, block=block)
         if not 24 <= length < 2**40:
             return None
         place += length + -length % 8

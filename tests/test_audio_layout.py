@@ -186,10 +186,22 @@ TAGS = {
 
 
 @pytest.mark.parametrize("after", TAGS.values(), ids=TAGS)
-@pytest.mark.parametrize("case", ["wav", "wav16", "aiff", "au", "caf"])
+@pytest.mark.parametrize("case", ["wav", "wav16", "w64", "aiff", "au", "caf"])
 def test_tags_and_zeros_after_the_audio_of_a_right_header_are_left_out(tmp_path, case, after, stereo):
     path = tmp_path / f"a.{kind(case)}"
     path.write_bytes(encoded(case, stereo) + after)
+    check(path, stereo)
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_a_chunk_after_the_audio_of_a_w64_is_left_out(tmp_path, counted, stereo):
+    """libsndfile takes it for audio."""
+    content = bytearray(encoded("w64", stereo))
+    content += b"levl\xf3\xac\xd3\x11\x8c\xd1\0\xc0\x4f\x8e\xdb\x8a" + struct.pack("<q", 24 + 16) + bytes(range(16))
+    if counted:
+        struct.pack_into("<q", content, 16, len(content))
+    path = tmp_path / "a.w64"
+    path.write_bytes(content)
     check(path, stereo)
 
 
