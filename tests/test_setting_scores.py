@@ -225,7 +225,7 @@ def test_settings_of_several_amounts_have_a_row_each(of_three_knobs: Evaluation)
 
 def test_the_report_does_not_draw_settings_of_several_amounts_and_says_so(of_three_knobs: Evaluation) -> None:
     section, (note,) = report.section(of_three_knobs, colours.looks([("L1", "l1")]))
-    assert "0__8__50 is none. table1.md has the means by setting." in note
+    assert "but there is 0__8__50. table1.md has the means by setting." in note
     assert section is not None
     assert section.figures == []
     assert section.table is not None
@@ -236,4 +236,4 @@ def test_the_report_does_not_draw_positions_of_a_switch_that_it_does_not_know_an
     evaluation = made_scores.evaluation(tmp_path, [at("2__40", 1.0), at("0__40", 1.0)], trained_settings=["1__40"])
     section, (note,) = report.section(evaluation, colours.looks([("L1", "l1")]))
     assert section is None  # all settings are of one kind
-    assert "2__40 is none" in note
+    assert "but there is 2__40." in note

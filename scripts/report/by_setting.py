@@ -36,8 +36,8 @@ def section(
     figures, notes, text = [], [], "Means of the test segments."
     if not other.empty:
         notes.append(
-            f"No metric is drawn against the settings: of {' and '.join(MODES)} as switch and one amount, as in 0__65, "
-            f"{other.iloc[0]} is none. table1.md has the means by setting."
+            f"No metric is drawn against the settings: that takes a switch at {' or '.join(MODES)} and one amount, as "
+            f"in 0__65, but there is {other.iloc[0]}. table1.md has the means by setting."
         )
     elif not table.empty:
         for number, ((_, metric), rows) in enumerate(table.groupby(["convention", "metric"], sort=False)):
