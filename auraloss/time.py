@@ -185,7 +185,7 @@ class LogCoshLoss(Loss):
     """Mean of `log(cosh(a·(x − y)) + eps) / a`: quadratic for small errors, absolute for large ones.
 
     Computed as `log1p(sinh²z) / 2`, which is exact for the smallest errors, up to |z| = 20, and continued from
-    there with its slope of 1, so that no error overflows; `eps` as `log1p(eps / cosh z)` beside it.
+    there with its slope of 1, so that no error overflows; `eps` as `log1p(eps / cosh z)` beside it, of `exp(−|z|)`.
 
     Args:
         a: steepness; the smaller, the smoother.
@@ -215,7 +215,11 @@ class LogCoshLoss(Loss):
         error = input - target
         losses = _LogCosh.apply(error, self.a)
         if self.eps:
-            losses = losses + torch.log1p(self.eps / torch.cosh(self.a * error)).sum(-1) / self.a
+            inner = self.a * error
+            faint = torch.where(
+                inner < 0, inner, -inner
+            ).exp()  # cosh itself overflows; |·| has no second derivative at 0
+            losses = losses + torch.log1p(2 * self.eps * faint / (1 + faint.square())).sum(-1) / self.a
         return losses, _count(target)
 
     def _value(self, total: Tensor, count: Tensor) -> Tensor:

@@ -100,6 +100,16 @@ def test_log_cosh_eps_is_inside_the_logarithm() -> None:
     assert value.item() == pytest.approx(math.log(math.cosh(1.0) + 0.5), rel=1e-6)
 
 
+@pytest.mark.parametrize("a", [1.0, 100.0])
+def test_log_cosh_with_eps_has_the_gradient_of_its_formula_for_errors_of_any_size(a: float) -> None:
+    errors = torch.tensor([0.0, 1e-3, -0.5, 20.0, -90.0, 1e3]) / a
+    input = errors.clone().requires_grad_()
+    LogCoshLoss(a=a, eps=0.5, reduction="sum")(input, torch.zeros_like(input)).backward()
+    z = (a * errors.double()).clamp(-500, 500)  # beyond, the slope is 1 in float64 too
+    expected = z.sinh() / (z.cosh() + 0.5) / len(z)
+    torch.testing.assert_close(input.grad, expected.float())
+
+
 def test_a_silent_target_counts_as_noise_at_the_floor() -> None:
     silence = torch.zeros(1, 1, 1000)
     input = torch.full_like(silence, 0.01)  # −40 dB
