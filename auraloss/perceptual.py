@@ -211,13 +211,19 @@ class PreEmphasis(Loss):
         return self.loss._statistics(*self.filter(input, target))
 
     def _prepared(self, target: Tensor) -> Any:
-        """The filtered target; as it is for a module that may need both signals at once."""
-        alone = getattr(self.filter, "filter", None)
-        return target if alone is None else self.loss._prepared(alone(target))
+        alone = self._alone()
+        return target if alone is None else self.loss._prepared(alone.filter(target))
 
     def _against(self, input: Tensor, prepared: Any) -> tuple[Tensor, ...]:
-        alone = getattr(self.filter, "filter", None)
-        return self._statistics(input, prepared) if alone is None else self.loss._against(alone(input), prepared)
+        alone = self._alone()
+        if alone is None:
+            return self._statistics(input, prepared)
+        return self.loss._against(alone.filter(input), prepared)
+
+    def _alone(self) -> FIRFilter | DCBlocker | None:
+        """The filter, if it is constant and takes one signal at a time; others may need both, or be trained."""
+        filter: Any = self.filter
+        return filter if type(filter) in (FIRFilter, DCBlocker) else None
 
     def _value(self, *statistics: Tensor) -> Tensor:
         return self.loss._value(*statistics)

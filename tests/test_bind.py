@@ -66,6 +66,28 @@ def test_a_filter_of_both_signals_at_once_is_applied_to_both() -> None:
         assert torch.equal(loss.bind(target)(input), loss(input, target))
 
 
+class Trained(torch.nn.Module):
+    """A filter of two taps in a module that scales what it gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filter = torch.nn.Conv1d(1, 1, 2, bias=False)
+
+    def forward(self, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        return self.filter(input) / 2, self.filter(target) / 2
+
+
+def test_a_filter_within_a_module_is_not_taken_for_the_module_and_may_be_trained() -> None:
+    input, target = (signal[:, :1] for signal in ordinary_pair)
+    filter = Trained()
+    loss = PreEmphasis(filter, L1Loss())
+    bound = loss.bind(target)
+    for _ in range(2):
+        assert torch.equal(bound(input), loss(input, target))
+        with torch.no_grad():
+            filter.filter.weight.mul_(3.0)
+
+
 def test_a_target_gets_no_gradient_and_every_output_its_shape() -> None:
     input, target = ordinary_pair
     target = target.clone().requires_grad_()
