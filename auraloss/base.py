@@ -180,7 +180,14 @@ class Loss(Constants):
 
         They come in the precision of the computation; sum many of them in float64.
         """
-        return torch.stack(self._checked(input, target, lengths), -1)
+        return self._stacked(self._checked(input, target, lengths))
+
+    def _stacked(self, statistics: tuple[Tensor, ...]) -> Tensor:
+        """`[*, size]`. What an item has once stands for each of its channels; in equal parts, if they are added up."""
+        shape = torch.broadcast_shapes(*(statistic.shape for statistic in statistics))
+        if self.pool == "batch":
+            statistics = tuple(s if s.shape == shape else s * (s.numel() / shape.numel()) for s in statistics)
+        return torch.stack([statistic.expand(shape) for statistic in statistics], -1)
 
     def value(self, statistics: Tensor) -> Tensor:
         """The loss from its statistics, `[*, size]` → `[*]`."""
@@ -252,7 +259,7 @@ class Bound:
 
     def statistics(self, input: Tensor) -> Tensor:
         """As `Loss.statistics`."""
-        return torch.stack(self._checked(input), -1)
+        return self.loss._stacked(self._checked(input))
 
     def report(self, input: Tensor) -> dict[str, Tensor]:
         """As `Loss.report`."""
@@ -282,6 +289,10 @@ class WeightedSum(Loss):
     Args:
         losses: the losses by name; each keeps its own `reduction` and `pool`, which must be the same for all.
         weights: a weight for each name; 1 for every loss if left out.
+
+    Shape:
+        - output: a scalar; `[*]` for `reduction="none"`, or `[*, 1]` if one of the losses has one value for an item:
+          those of the others are then averaged over its channels. `statistics` repeats an item's for each channel.
 
     >>> from auraloss.time import DCLoss, ESRLoss
     >>> loss = WeightedSum({"esr": ESRLoss(), "dc": DCLoss()}, {"esr": 1.0, "dc": 0.5})
@@ -321,6 +332,8 @@ class WeightedSum(Loss):
 
     def _value(self, *statistics: Tensor) -> Tensor:
         values = [loss._value(*part) for loss, part in self._parts(statistics)]
+        if len({value.shape for value in values}) > 1:  # of channels and of items
+            values = [self._of_item(value) for value in values]
         return torch.stack([weight * value for weight, value in zip(self.weights.values(), values, strict=True)]).sum(0)
 
     def _terms(self, *statistics: Tensor) -> dict[str, Tensor]:
@@ -330,6 +343,11 @@ class WeightedSum(Loss):
             found[name] = loss._value(*part)
             found |= {f"{name}/{term}": value for term, value in loss._terms(*part).items()}
         return found
+
+    def _of_item(self, values: Tensor) -> Tensor:
+        """One value for the channels of an item, `[*, channels]` → `[*, 1]`, so that a reduction stays what it is."""
+        values = torch.atleast_1d(values)
+        return values.sum(-1, keepdim=True) if self.reduction == "sum" else values.mean(-1, keepdim=True)
 
     def _losses(self) -> list[Any]:
         return [self.losses[name] for name in self.weights]
