@@ -20,6 +20,7 @@ import soundfile
 
 from data.audio_sequel import goes_on
 from data.audio_tags import start_of_tags, starts_tag
+from data.flac_frames import samples_present
 
 _IEEE_FLOAT, _EXTENSIBLE = 3, 0xFFFE  # formats of a WAV's samples; the latter names the format further on
 # What programs write for "I do not know yet": ffmpeg, arecord, SoX (in WAV and in AIFF), to within a header's length.
@@ -75,9 +76,8 @@ def layout(path: str | Path) -> Layout | None:
             return None
         there = size - sizes.offset
         true = _true_length(path, file, sizes, there)
-        if true == sizes.announced and (
-            true == there or sizes.chunk != _W64_CHUNK
-        ):  # libsndfile takes all of it for audio
+        read_right = true == there or sizes.chunk != _W64_CHUNK  # libsndfile takes all that is in a W64 for audio
+        if true == sizes.announced and read_right:
             return Layout(sizes.offset, sizes.announced, true, None, sizes.plain_float, sizes.channels)
         true -= true % sizes.block
         file.seek(0)
@@ -310,80 +310,16 @@ def _caf(file: BinaryIO) -> _Sizes | None:
 # FLAC
 
 
-_BLOCK_SIZES = {1: 192, **{n: 576 << (n - 2) for n in range(2, 6)}, **{n: 256 << (n - 8) for n in range(8, 16)}}
-
-
 def _flac(path: str | Path, file: BinaryIO, size: int) -> Layout | None:
     """By the number of the last frame, which counts all before it."""
     header = file.read(42)
     if len(header) < 42 or header[4] & 0x7F:  # the first block is that of the stream
         return None
     total = int.from_bytes(header[18:26], "big") & (2**36 - 1)
-    span = int.from_bytes(header[8:10], "big"), int.from_bytes(header[10:12], "big")
-    present = _flac_samples(file, size, span)
+    present = samples_present(file, size, block=int.from_bytes(header[10:12], "big"))
     if present is None or present == total:
         return Layout(0, total, total if present is None else present, None)
     if total > present:
         raise truncated(path, f"{total} samples", f"{present}")
     changed = (int.from_bytes(header[18:26], "big") & ~(2**36 - 1)) | present
     return Layout(42, total, present, header[:18] + changed.to_bytes(8, "big") + header[26:])
-
-
-def _flac_samples(file: BinaryIO, size: int, span: tuple[int, int]) -> int | None:
-    """Samples up to the end of the last frame that is whole; None if there is no frame near the end."""
-    longest = 1 << 20  # bytes that a frame may have
-    file.seek(max(42, size - longest))
-    tail = file.read(longest)
-    if tail[-128:-125] == b"TAG":
-        tail = tail[:-128]
-    for match in reversed(list(re.finditer(rb"\xff[\xf8\xf9]", tail))):
-        frame = tail[match.start() :]
-        if (found := _flac_frame(frame, span)) is None:
-            continue
-        first, samples = found
-        whole = len(frame) > 8 and _crc(frame[:-2], 0x8005, 16) == int.from_bytes(frame[-2:], "big")
-        return first + samples if whole else first
-    return None
-
-
-def _flac_frame(frame: bytes, span: tuple[int, int]) -> tuple[int, int] | None:
-    """First sample and number of samples of a frame; None for bytes that only look like one."""
-    if len(frame) < 16:
-        return None
-    ones = 8 - (frame[4] ^ 0xFF).bit_length()  # the number is coded as in UTF-8
-    if ones == 1 or ones > 7 or frame[3] & 1:
-        return None
-    number = frame[4] & (0x7F >> ones)
-    end = 5 + max(ones - 1, 0)
-    for byte in frame[5:end]:
-        if byte & 0xC0 != 0x80:
-            return None
-        number = number << 6 | byte & 0x3F
-    code, rate = frame[2] >> 4, frame[2] & 15
-    extra = {6: 1, 7: 2}.get(code, 0)
-    samples = int.from_bytes(frame[end : end + extra], "big") + 1 if extra else _BLOCK_SIZES.get(code, 0)
-    end += extra + {12: 1, 13: 2, 14: 2}.get(rate, 0)
-    if not samples or _crc(frame[:end], 0x07, 8) != frame[end]:
-        return None
-    return (number if frame[1] & 1 else number * span[1]), samples
-
-
-def _crc(content: bytes, polynomial: int, bits: int) -> int:
-    table = _TABLES.get(polynomial)
-    if table is None:
-        table = _TABLES[polynomial] = [_crc_of_byte(byte, polynomial, bits) for byte in range(256)]
-    value, mask, shift = 0, (1 << bits) - 1, bits - 8
-    for byte in content:
-        value = (value << 8 & mask) ^ table[(value >> shift) ^ byte]
-    return value
-
-
-def _crc_of_byte(byte: int, polynomial: int, bits: int) -> int:
-    value = byte << (bits - 8)
-    for _ in range(8):
-        value = (value << 1) ^ (polynomial if value >> (bits - 1) else 0)
-        value &= (1 << bits) - 1
-    return value
-
-
-_TABLES: dict[int, list[int]] = {}

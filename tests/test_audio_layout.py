@@ -178,7 +178,7 @@ TAGS = {
     "ape": ape(),
     "apev1": ape(header=False),
     "ape-id3v1": ape() + b"TAG" + bytes(range(125)),
-    "lyrics": b"LYRICSBEGININD0000200000029LYRICS200",
+    "lyrics": b"LYRICSBEGININD0000200000021LYRICS200",
     "id3v2-at-the-end": b"ID3\4\0\x10\0\0\0\4abcd3DI\4\0\x10\0\0\0\4",
     "zeros": bytes(512),
     "zeros-id3v1": bytes(512) + b"TAG" + bytes(range(125)),
@@ -229,3 +229,37 @@ def test_what_goes_on_louder_is_the_same_recording(tmp_path, case, tone):
     path.write_bytes(half[:start] + whole[start:])
     assert audio.info(path).frames == FRAMES
     np.testing.assert_array_equal(audio.read(path), soundfile.read(io.BytesIO(whole), dtype="float32")[0].T)
+
+
+@pytest.mark.parametrize("after", [*TAGS.values(), b"APETAGEX\xd0\x07\0\0" + bytes(16)], ids=[*TAGS, "ape-cut"])
+def test_tags_and_zeros_after_a_flac_are_left_out(tmp_path, after, stereo):
+    path = tmp_path / "a.flac"
+    path.write_bytes(encoded("flac", stereo) + after)
+    check(path, stereo)
+
+
+@pytest.mark.parametrize("frames", [8192, 8200, 9000])
+def test_a_flac_may_end_in_silence(tmp_path, frames, stereo):
+    """Its last frame has a dozen bytes."""
+    path = tmp_path / "a.flac"
+    samples = np.concatenate([stereo[:1, :4000], np.zeros((1, frames - 4000), dtype=np.float32)], axis=1)
+    path.write_bytes(encoded("flac", samples))
+    check(path, samples)
+
+
+def test_audio_that_looks_like_the_header_of_a_frame_is_audio(tmp_path):
+    """FLAC keeps noise as it is, so samples can be the bytes of a header, with the right checksum of eight bits."""
+    noise = np.random.default_rng(0).integers(-(2**15), 2**15, FRAMES).astype(np.int16)
+    content = encoded("flac", noise[None])
+    header = content[content.index(b"\xff\xf8") :][:6]
+    noise[-300:-297] = np.frombuffer(header, dtype=">i2")
+    content = encoded("flac", noise[None])
+    assert content.count(header) == 2
+    path = tmp_path / "a.flac"
+    path.write_bytes(content)
+    check(path, noise[None].astype(np.float32) / 2**15)
+    path.write_bytes(announcing("flac", content, 0))
+    assert audio.info(path).frames == FRAMES
+    path.write_bytes(content[:-100])
+    with pytest.raises(ValueError, match="announces 5000 samples of audio, the file holds 4096"):
+        audio.info(path)
