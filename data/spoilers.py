@@ -98,29 +98,35 @@ def _twice(looks: Iterable[tuple[Recording, _Look]]) -> list[str]:
 
 
 def _look(path: Path) -> _Look:
-    frames = audio.info(path).frames
-    lowest, highest, energy, loudest, most = math.inf, -math.inf, 0.0, 0, -1.0
+    header = audio.info(path)
+    frames = header.frames
+    lowest, highest = [math.inf] * header.channels, [-math.inf] * header.channels
+    energy, loudest, most = 0.0, 0, -1.0
     digest = hashlib.sha256()
-    flat: list[tuple[float, int, int]] = []  # level, places and first of each block that is flat at its peak
+    flat: list[tuple[int, float, int, int]] = []  # channel, level, places and first of each that a block's peak is flat
     for start in range(0, frames, _FRAMES):
         block = audio.read(path, start, min(_FRAMES, frames - start))
         digest.update((block + 0.0).tobytes())  # −0 and 0 are one
-        lowest, highest = min(lowest, float(block.min())), max(highest, float(block.max()))
         of_block = float(np.square(block, dtype=np.float64).sum())
         energy += of_block
         if of_block > most:
             loudest, most = start, of_block
-        for channel in block:
-            for level in (float(channel.min()), float(channel.max())):
+        for number, channel in enumerate(block):
+            low, high = float(channel.min()), float(channel.max())
+            lowest[number], highest[number] = min(lowest[number], low), max(highest[number], high)
+            for level in (low, high):
                 places, first = _flat(channel, level)
                 if places:
-                    flat.append((level, places, start + first))
-    rms = math.sqrt(energy / max(frames * audio.info(path).channels, 1))
-    clipped = [(f, level, n) for level, n, f in flat if level in (lowest, highest) and abs(level) >= _LOUD]
-    constant = lowest == highest
-    places = 0 if constant else sum(n for _, _, n in clipped)
+                    flat.append((number, level, places, start + first))
+    rms = math.sqrt(energy / max(frames * header.channels, 1))
+    clipped = [
+        (first, level, places)
+        for number, level, places, first in flat
+        if lowest[number] < highest[number] and level in (lowest[number], highest[number]) and abs(level) >= _LOUD
+    ]
     first, level, _ = min(clipped, default=(0, 0.0, 0))
-    return _Look(lowest, highest, rms, places, first, level, digest.hexdigest(), loudest)
+    places = sum(places for _, _, places in clipped)
+    return _Look(min(lowest), max(highest), rms, places, first, level, digest.hexdigest(), loudest)
 
 
 def _flat(channel: np.ndarray, level: float) -> tuple[int, int]:
@@ -134,17 +140,22 @@ def _flat(channel: np.ndarray, level: float) -> tuple[int, int]:
 
 
 def _lag(recording: Recording, start: int) -> int:
-    """By how many samples the target is late, from where the two are most alike; 0 if they are alike nowhere."""
+    """By how many samples the target is late, from where the two are most alike; 0 if they are alike nowhere.
+
+    Each channel is correlated with its own and the magnitudes are added: the mean of channels in antiphase is silent.
+    """
     frames = min(_FRAMES, recording.frames - start)
     sound, processed = (
-        np.diff(audio.read(path, start, frames).mean(axis=0), prepend=0.0)
-        for path in (recording.input, recording.target)
+        np.diff(audio.read(path, start, frames), prepend=0.0) for path in (recording.input, recording.target)
     )
-    norm = math.sqrt(float(np.square(sound).sum()) * float(np.square(processed).sum()))
+    size = 1 << (2 * frames - 1).bit_length()
+    alike, norm = np.zeros(size), 0.0
+    for x, y in zip(sound, processed, strict=True):
+        norm += math.sqrt(float(np.square(x).sum()) * float(np.square(y).sum()))
+        alike += np.abs(np.fft.irfft(np.fft.rfft(y, size) * np.conj(np.fft.rfft(x, size)), size))
     if norm < 1e-9:
         return 0
-    size = 1 << (2 * frames - 1).bit_length()
-    alike = np.abs(np.fft.irfft(np.fft.rfft(processed, size) * np.conj(np.fft.rfft(sound, size)), size)) / norm
+    alike /= norm
     best = int(np.argmax(alike))
     if alike[best] < _ALIKE or alike[best] < 1.02 * alike[0]:
         return 0

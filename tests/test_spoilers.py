@@ -93,6 +93,37 @@ def test_each_is_named(
     assert text.count("  - ") == 1
 
 
+@pytest.fixture
+def stereo_root(root: Path) -> Path:
+    """A set of two channels that have nothing in common."""
+    for number in SPLITS:
+        x = np.stack([programme(number), programme(10 + number)], axis=1)
+        write(root, number, x, np.tanh(2 * x) / 2)
+    return root
+
+
+def test_a_channel_that_is_clipped_below_the_peak_of_the_other_is_named(stereo_root: Path) -> None:
+    x = np.stack([np.clip(programme(2), -0.2, 0.3), programme(12)], axis=1)
+    assert np.abs(x[:, 1]).max() > 0.4
+    write(stereo_root, 2, x, np.tanh(2 * programme(2))[:, None] * [0.5, 0.4])
+    (fault,) = spoilers(recordings(stereo_root, channels=2))
+    assert re.search(r"input_2_.wav is clipped in \d+ places, first at (-0\.2|0\.3) from", fault)
+
+
+def test_one_channel_may_be_constant(stereo_root: Path) -> None:
+    x = np.stack([programme(2), np.full_like(programme(2), 0.25)], axis=1)
+    write(stereo_root, 2, x, x)
+    assert spoilers(recordings(stereo_root, channels=2)) == []
+
+
+@pytest.mark.parametrize("second", [-1, 0, 1])
+def test_an_offset_is_found_in_channels_that_cancel_or_are_silent(stereo_root: Path, second: int) -> None:
+    x = programme(2)[:, None] * [1, second]
+    write(stereo_root, 2, x, np.roll(np.tanh(2 * x) / 2, 40, axis=0))
+    (fault,) = spoilers(recordings(stereo_root, channels=2))
+    assert "target_2_Dev__0__20.wav is 40 sample(s) late against" in fault
+
+
 def test_a_recording_in_two_splits_is_found_in_other_formats_too(root: Path) -> None:
     x = np.round(programme(4) * 2**15) / 2**15
     write(root, 4, x, x / 2)
