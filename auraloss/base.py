@@ -5,6 +5,7 @@ these sums for each item and channel, `Loss.value` turns sums into the loss. Sum
 items can be accumulated in small batches and does not depend on their size.
 """
 
+import copy
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache, wraps
@@ -119,6 +120,8 @@ class Loss(Constants):
     """−1 for a loss that is the negative of a score, which an evaluation shows in its natural sign."""
     unit: str = ""
     """Unit of the loss, `"dB"` or none."""
+    random: bool = False
+    """Whether it draws something at random for every call, apart from what its parts draw."""
     _value: Callable[..., Tensor]
     """The loss from its statistics, `size` tensors `[*]` → `[*]`."""
 
@@ -147,14 +150,56 @@ class Loss(Constants):
 
     def _checked(self, input: Tensor, target: Tensor, lengths: Lengths | None) -> tuple[Tensor, ...]:
         check_shapes(type(self).__name__, input, target)
+        counts = None if lengths is None else self._counts(input, lengths)
+        compute = self._computed
+        if any(isinstance(module, Loss) and module.random for module in self.modules()):
+            # A compiled graph would be of no use to the next draw.
+            compute = torch.compiler.disable(self._drawn_once) if torch.compiler.is_compiling() else self._drawn_once
+        return compute(input, target, counts)
+
+    def _drawn_once(self, input: Tensor, target: Tensor, counts: Tensor | None) -> tuple[Tensor, ...]:
+        """As `_computed`, with one draw for all of a call, that fits the shortest of its signals."""
+        shortest = input.shape[-1] if counts is None else int(counts.min())
+        return self._of_call(shortest, input.device)._computed(input, target, counts)
+
+    def _computed(self, input: Tensor, target: Tensor, counts: Tensor | None) -> tuple[Tensor, ...]:
         dtype = common_type(input, target)
         with torch.autocast(input.device.type, enabled=False):
-            if lengths is None:
+            if counts is None:
                 return self._statistics(input.to(dtype), target.to(dtype))
-            return self._of_lengths(input.to(dtype), target.to(dtype), lengths)
+            return self._of_lengths(input.to(dtype), target.to(dtype), counts)
 
-    def _of_lengths(self, input: Tensor, target: Tensor, lengths: Lengths) -> tuple[Tensor, ...]:
-        """The statistics of items that are padded at their ends; those of one length are computed together."""
+    def draw(
+        self, source: int | torch.Generator, samples: int | None = None, device: torch.device | None = None
+    ) -> "Loss":
+        """This loss with all frozen that it and its parts draw at random for every call: the same for the same seed.
+
+        Args:
+            source: seed or generator.
+            samples: length of the shortest signal.
+            device: where to make what is drawn.
+        """
+        return self._of_parts(lambda part: part.draw(source, samples, device))
+
+    def _of_call(self, samples: int, device: torch.device) -> "Loss":
+        """This loss for one call, with all drawn that it and its parts draw at random."""
+        return self._of_parts(lambda part: part._of_call(samples, device))
+
+    def _of_parts(self, replaced: Callable[["Loss"], "Loss"]) -> "Loss":
+        """This loss with each of its parts replaced; itself if they are replaced by themselves."""
+        parts = {name: part for name, part in self.named_children() if isinstance(part, Loss)}
+        return self._with({name: replaced(part) for name, part in parts.items()})
+
+    def _with(self, modules: Mapping[str, torch.nn.Module]) -> Self:
+        """A copy with these submodules and all else shared; itself if it has them already."""
+        if all(module is self._modules[name] for name, module in modules.items()):
+            return self
+        copied = copy.copy(self)
+        copied._modules = {**self._modules, **modules}
+        return copied
+
+    def _counts(self, input: Tensor, lengths: Lengths) -> Tensor:
+        """The samples of each item, once it is known that they fit."""
         counts = torch.as_tensor(lengths).cpu()
         if counts.shape != input.shape[:1] or input.ndim < 2 or counts.is_floating_point():
             raise ValueError(
@@ -163,6 +208,10 @@ class Loss(Constants):
             )
         if counts.min() < 1 or counts.max() > input.shape[-1]:
             raise ValueError(f"{type(self).__name__}: lengths={lengths} must be from 1 to {input.shape[-1]} samples.")
+        return counts
+
+    def _of_lengths(self, input: Tensor, target: Tensor, counts: Tensor) -> tuple[Tensor, ...]:
+        """The statistics of items that are padded at their ends; those of one length are computed together."""
         items = [(counts == count).nonzero().flatten().to(input.device) for count in counts.unique()]
         parts = [
             self._statistics(input[chosen, ..., :count], target[chosen, ..., :count])
@@ -204,7 +253,8 @@ class Loss(Constants):
         """This loss of one target, of which all that does not depend on the input is computed once.
 
         For many inputs with one target: the outputs of several models, or a sound that is optimised towards another. A
-        spectral loss keeps the target's magnitudes, which is where most of its memory goes.
+        spectral loss keeps the target's magnitudes, which is where most of its memory goes. What is drawn at random is
+        drawn once, so that inputs can be compared.
 
         >>> from auraloss.time import L1Loss
         >>> bound = L1Loss().bind(torch.tensor([1.0, 2.0]))
@@ -255,6 +305,7 @@ class Bound:
         check_shapes(type(loss).__name__, target, target)
         self.loss = loss
         self.target = target.detach()
+        self._drawn = loss._of_call(target.shape[-1], target.device)
         self._of_type: dict[torch.dtype, Any] = {}  # the target prepared in each precision that was asked for
 
     def statistics(self, input: Tensor) -> Tensor:
@@ -276,8 +327,8 @@ class Bound:
                 # Never inference tensors: a later input may need a gradient.
                 with torch.inference_mode(False), torch.no_grad():
                     target = self.target.clone() if self.target.is_inference() else self.target
-                    self._of_type[dtype] = self.loss._prepared(target.to(dtype))
-            return self.loss._against(input.to(dtype), self._of_type[dtype])
+                    self._of_type[dtype] = self._drawn._prepared(target.to(dtype))
+            return self._drawn._against(input.to(dtype), self._of_type[dtype])
 
     def __repr__(self) -> str:
         return f"{self.loss!r}.bind({tuple(self.target.shape)})"
@@ -329,6 +380,12 @@ class WeightedSum(Loss):
     def _against(self, input: Tensor, prepared: Any) -> tuple[Tensor, ...]:
         pairs = zip(self._losses(), prepared, strict=True)
         return tuple(chain.from_iterable(loss._against(input, of_target) for loss, of_target in pairs))
+
+    def _of_parts(self, replaced: Callable[[Loss], Loss]) -> Loss:
+        losses = {name: replaced(loss) if isinstance(loss, Loss) else loss for name, loss in self.losses.items()}
+        if all(losses[name] is loss for name, loss in self.losses.items()):
+            return self
+        return self._with({"losses": torch.nn.ModuleDict(losses)})
 
     def _value(self, *statistics: Tensor) -> Tensor:
         values = [loss._value(*part) for loss, part in self._parts(statistics)]

@@ -1,18 +1,25 @@
 """STFT loss at random resolutions."""
 
-from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from auraloss.repeated import Calls
 from auraloss.resolutions import MultiResolutionSTFTLoss
 from auraloss.spectrum import Window, make_window
 from auraloss.stft import SpectralLoss
 
-REMEMBERED = 64
-"""Calls that can be repeated by activation checkpointing; one takes 5 kB."""
+
+class _Resolutions(NamedTuple):
+    """A draw."""
+
+    fft_sizes: Sequence[int]
+    hop_sizes: Sequence[int]
+    win_lengths: Sequence[int]
+    window: list[Window]
 
 
 class RandomResolutionSTFTLoss(SpectralLoss):
@@ -21,8 +28,9 @@ class RandomResolutionSTFTLoss(SpectralLoss):
     FFT sizes are powers of two, the window 1, 1/2 or 1/4 of the FFT size, the hop a fraction of the window.
     FFT sizes that do not fit the signal are not drawn. The draws come from a generator of the loss's own: it
     is seeded from torch's generator (so that `torch.manual_seed` governs it) or by `seed`, and its state is
-    part of the state dict. Ranks of a distributed training that are seeded alike draw alike, and a call that activation
-    checkpointing repeats draws as it did before.
+    part of the state dict. A call draws once, for the shortest of its signals, also within another loss. Ranks of a
+    distributed training that are seeded alike draw alike, and a call that activation checkpointing repeats draws as it
+    did before.
 
     Args:
         resolutions: how many are drawn.
@@ -50,6 +58,8 @@ class RandomResolutionSTFTLoss(SpectralLoss):
     >>> loss.draw(1, samples=18_446).fft_sizes
     (32, 2048, 32768)
     """
+
+    random = True
 
     def __init__(
         self,
@@ -107,13 +117,12 @@ class RandomResolutionSTFTLoss(SpectralLoss):
         self.randomize_rate = randomize_rate
         self.seed = seed
         self.options = options
-        seed = int(torch.randint(2**31, ())) if seed is None else seed
-        self._state = torch.Generator().manual_seed(seed).get_state()  # before the current draw
+        seed = int(torch.randint(2**31, (), device="cpu")) if seed is None else seed
+        self._state = torch.Generator(device="cpu").manual_seed(seed).get_state()  # before the current draw
         self._next_state = self._state  # after it
         self._calls = 0  # since the current draw
         self._drawn: list[MultiResolutionSTFTLoss] = []  # a list: the draw is no submodule
-        self._latest: deque[Tensor] = deque(maxlen=REMEMBERED)  # the generator's states before the latest calls' draws
-        self._replay = (-1, 0)  # a backward pass, and how many calls it has replayed
+        self._latest = Calls[_Resolutions]()
         # Bad arguments fail here, not at the draw that meets them.
         self.draw(0)
         for window in self.windows:
@@ -132,7 +141,7 @@ class RandomResolutionSTFTLoss(SpectralLoss):
         Raises:
             ValueError: if not even `min_fft_size` fits `samples`.
         """
-        generator = torch.Generator().manual_seed(source) if isinstance(source, int) else source
+        generator = torch.Generator(device="cpu").manual_seed(source) if isinstance(source, int) else source
         largest = self.max_fft_size
         while samples is not None and samples <= largest // 2 and largest > self.min_fft_size:
             largest //= 2
@@ -143,69 +152,67 @@ class RandomResolutionSTFTLoss(SpectralLoss):
             )
 
         def pick(count: int) -> int:
-            return int(torch.randint(count, (), generator=generator))
+            return int(torch.randint(count, (), generator=generator, device="cpu"))
 
         fft_sizes, hop_sizes, win_lengths, windows = [], [], [], []
         for _ in range(self.resolutions):
             fft_size = self.min_fft_size << pick((largest // self.min_fft_size).bit_length())
             win_length = fft_size >> pick(3)
-            uniform = float(torch.rand((), generator=generator))
+            uniform = float(torch.rand((), generator=generator, device="cpu"))
             fraction = self.min_hop_size + uniform * (self.max_hop_size - self.min_hop_size)
             fft_sizes.append(fft_size)
             win_lengths.append(win_length)
             hop_sizes.append(max(1, int(fraction * win_length)))
             windows.append(self.windows[pick(len(self.windows))])
-        return MultiResolutionSTFTLoss(
-            fft_sizes,
-            hop_sizes,
-            win_lengths,
-            windows,
-            self.w_sc,
-            self.w_log_mag,
-            self.w_lin_mag,
-            self.w_phs,
-            output=self.output,
-            reduction=self.reduction,
-            pool=self.pool,
-            **{"sample_rate": self.sample_rate, "scale": self.scale, "n_bins": self.n_mels, "device": device}
-            | self.options,
-        )
+        return self._made(_Resolutions(fft_sizes, hop_sizes, win_lengths, windows), device)
+
+    def _made(self, resolutions: _Resolutions, device: torch.device | None) -> MultiResolutionSTFTLoss:
+        # Never of inference tensors: a kept draw may serve a training.
+        with nullcontext() if device is None else torch.device(device), torch.inference_mode(False):
+            return MultiResolutionSTFTLoss(
+                *resolutions,
+                self.w_sc,
+                self.w_log_mag,
+                self.w_lin_mag,
+                self.w_phs,
+                output=self.output,
+                reduction=self.reduction,
+                pool=self.pool,
+                **{"sample_rate": self.sample_rate, "scale": self.scale, "n_bins": self.n_mels, "device": device}
+                | self.options,
+            )
 
     def _statistics(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
-        # A compiled graph would be of no use to the next draw.
-        compute = torch.compiler.disable(self._of_the_draw) if torch.compiler.is_compiling() else self._of_the_draw
-        return compute(input, target)
+        return self._of_call(input.shape[-1], input.device)._statistics(input, target)
 
-    def _of_the_draw(self, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
-        backward_pass = torch._C._current_graph_task_id()  # −1 outside of any
-        if backward_pass >= 0 and self._latest:
-            return self._replayed(backward_pass, input, target)
-        samples = input.shape[-1]
+    def _of_call(self, samples: int, device: torch.device) -> MultiResolutionSTFTLoss:
+        resolutions = self._latest.repeated()
+        if resolutions is None:
+            drawn = self._next(samples, device)
+            resolutions = _Resolutions(drawn.fft_sizes, drawn.hop_sizes, drawn.win_lengths, list(drawn.window))
+        else:
+            drawn = self._made(resolutions, device)
+        self._latest.remember(resolutions)
+        return drawn
+
+    def _next(self, samples: int, device: torch.device) -> MultiResolutionSTFTLoss:
+        """The draw for another call."""
         if not self._drawn or samples <= max(self._drawn[0].fft_sizes) // 2:
-            generator = torch.Generator()
+            generator = torch.Generator(device="cpu")
             generator.set_state(self._state)
-            self._drawn = [self.draw(generator, samples, input.device)]
+            self._drawn = [self.draw(generator, samples, device)]
             self._next_state = generator.get_state()
-        self._latest.append(self._state)
-        statistics = self._drawn[0]._statistics(input, target)
+        drawn = self._drawn[0]
         self._calls += 1
         if self._calls == self.randomize_rate:
             self._state = self._next_state
             self._calls = 0
             self._drawn.clear()
-        return statistics
-
-    def _replayed(self, backward_pass: int, input: Tensor, target: Tensor) -> tuple[Tensor, ...]:
-        """A call within a backward pass is one that activation checkpointing repeats, the latest first."""
-        count = self._replay[1] if self._replay[0] == backward_pass else 0
-        self._replay = backward_pass, count + 1
-        generator = torch.Generator()
-        generator.set_state(self._latest[-1 - count % len(self._latest)])
-        return self.draw(generator, input.shape[-1], input.device)._statistics(input, target)
+        return drawn
 
     def get_extra_state(self) -> Tensor:
         """State of the generator before the current draw, then the number of calls since, as bytes."""
-        return torch.cat([self._state, torch.tensor([self._calls]).view(torch.uint8)])
+        return torch.cat([self._state, torch.tensor([self._calls], device="cpu").view(torch.uint8)])
 
     def set_extra_state(self, state: Tensor) -> None:
         state = state.cpu()
