@@ -216,9 +216,8 @@ class LogCoshLoss(Loss):
         losses = _LogCosh.apply(error, self.a)
         if self.eps:
             inner = self.a * error
-            faint = torch.where(
-                inner < 0, inner, -inner
-            ).exp()  # cosh itself overflows; |·| has no second derivative at 0
+            # cosh itself overflows; |·| has no second derivative at 0.
+            faint = torch.where(inner < 0, inner, -inner).exp()
             losses = losses + torch.log1p(2 * self.eps * faint / (1 + faint.square())).sum(-1) / self.a
         return losses, _count(target)
 

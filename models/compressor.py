@@ -53,8 +53,6 @@ class Compressor(SideChain):
         ValueError: see `SideChain`.
     """
 
-    memory = 2**18  # 6 s at 44.1 kHz
-
     def __init__(self, controls: int = 2, in_channels: int = 1, out_channels: int = 1, warm_up: int = 64) -> None:
         super().__init__(controls, in_channels, out_channels, warm_up)
         last = nn.Linear(HIDDEN, len(BY_KNOBS))
@@ -106,8 +104,7 @@ class Compressor(SideChain):
 
     def steps(self, controls: Tensor) -> Steps:
         """See `Net.steps`; on a CPU one compiled loop over all samples of a block."""
-        compiles = controls.device.type == "cpu" and controls.dtype.itemsize >= 4
-        return CompressorSteps(self, controls) if compiles else Steps(self, controls)
+        return CompressorSteps(self, controls) if controls.device.type == "cpu" else Steps(self, controls)
 
 
 class CompressorSteps(Steps):

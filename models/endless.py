@@ -35,6 +35,7 @@ class Endless(Net):
     """
 
     lookahead = 0
+    memory = 2**18  # 6 s at 44.1 kHz
 
     def __init__(self, controls: int, in_channels: int, out_channels: int, warm_up: int) -> None:
         super().__init__()

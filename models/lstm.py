@@ -37,8 +37,6 @@ class LSTM(Endless):
         ValueError: also for fewer than one cell, or for another number of output channels than of input channels.
     """
 
-    memory = 2**18  # 6 s at 44.1 kHz
-
     def __init__(
         self, cells: int = 32, controls: int = 2, in_channels: int = 1, out_channels: int = 1, warm_up: int = 4
     ) -> None:

@@ -57,7 +57,13 @@ class SideChain(Endless):
         raise NotImplementedError
 
     def rest(self, controls: Tensor) -> State:
-        """Magnitudes of the last samples, samples since the last step, the last two gains, and `at_rest`."""
+        """Magnitudes of the last samples, samples since the last step, the last two gains, and `at_rest`.
+
+        Raises:
+            ValueError: for controls in half precision, in which a leaky average stands still.
+        """
+        if controls.dtype.itemsize < 4:
+            raise ValueError(f"{type(self).__name__}: computes in float32 or float64, got {controls.dtype}")
         shape = (len(controls), self.in_channels)
         past, since = controls.new_zeros(*shape, HOP - 1), controls.new_zeros(len(controls), 1)
         return past, since, controls.new_zeros(*shape, 2), *self.at_rest(controls)
@@ -67,19 +73,10 @@ class SideChain(Endless):
         return block * gain, after
 
     def gain(self, block: Tensor, state: State, controls: Tensor) -> tuple[Tensor, State]:
-        """The factor of each sample, and the next state; shapes as for `step`.
-
-        Under autocast in the precision of the weights: a leaky average in half of it stands still.
-
-        Raises:
-            ValueError: for a block in half precision.
-        """
+        """The factor of each sample, and the next state; shapes as for `step`. Autocast does not reach it."""
         if torch.is_autocast_enabled(block.device.type):
             with torch.autocast(block.device.type, enabled=False):
                 return self.gain(block, state, controls)
-        if block.dtype.itemsize < 4:
-            name = type(self).__name__
-            raise ValueError(f"{name}: computes in float32 or float64, got {block.dtype}")
         samples, (past, since, before, *memory) = block.shape[-1], state
         phase = since[0, 0].long()
         magnitude = torch.cat((past, block.abs()), dim=-1)

@@ -131,8 +131,6 @@ class S4D(SideChain):
         ValueError: also for sizes below 1; see `SideChain`.
     """
 
-    memory = 2**18  # 6 s at 44.1 kHz
-
     def __init__(
         self,
         depth: int = 4,

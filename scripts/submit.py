@@ -22,7 +22,7 @@ from pathlib import Path
 
 import yaml
 
-from scripts.training.jobs import FAULTS, ROOT, jobs_of, of_one_study
+from scripts.training.jobs import FAULTS, ROOT, jobs_of, with_studies
 
 SECTIONS = ("sbatch", "at_once", "setup")
 NONE = ("null", "")
@@ -147,7 +147,7 @@ def main() -> None:
         slurm = asked(chosen.slurm, [argument for argument in chosen.overrides if argument.startswith("slurm.")])
         overrides = [argument for argument in chosen.overrides if not argument.startswith("slurm.")]
         jobs = [[*job, *devices(slurm.sbatch)] for job in jobs_of(overrides)]
-        jobs, study = of_one_study(jobs)
+        jobs, study = with_studies(jobs)
         text = script(jobs, slurm, study)
         if chosen.dry_run:
             print(text, end="")

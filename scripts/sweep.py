@@ -20,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from scripts.training.jobs import FAULTS, ROOT, jobs_of, of_one_study
+from scripts.training.jobs import FAULTS, ROOT, jobs_of, with_studies
 
 KEPT_LINES = 12  # of what a job said
 REFRESH_SECONDS = 1.0
@@ -130,7 +130,7 @@ def main() -> None:
     if chosen.jobs is not None and chosen.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {chosen.jobs}")
     try:
-        jobs, _ = of_one_study(jobs_of(chosen.overrides))
+        jobs, _ = with_studies(jobs_of(chosen.overrides))
     except FAULTS as error:
         sys.exit(f"Error: {error}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # with an end to the jobs

@@ -22,6 +22,7 @@ from data.signaltrain import MODES
 from models.atomic import write_text
 from models.run import Run
 from scripts.results import card, scores, table
+from scripts.results.scored_run import scored_run
 from scripts.results.scores import Evaluation
 from scripts.results.table import rounded
 
@@ -48,12 +49,10 @@ def keep(results: Path, seed: str, out: Path = KEPT, prefix: str = "") -> list[P
         raise ValueError(f"{results}: holds no run of seed {seed}")
     written = []
     for item in runs:
-        source, label = Path(item["run"]), labels[item["model"]]
+        label = labels[item["model"]]
         folder = out / (prefix + re.sub(r"[^a-z0-9]+", "-", label.lower()))
-        run = Run.read(source, evaluation.info["checkpoint"])
+        run = scored_run(item, results, evaluation.info["checkpoint"])
         weights = run.net().state_dict()
-        if item.get("weights") not in (None, "", run.weights):
-            raise ValueError(f"{source}: has been trained further since it was scored: evaluate again")
         partial = folder.with_name(f".{folder.name}")
         shutil.rmtree(partial, ignore_errors=True)
         (partial / "checkpoints").mkdir(parents=True)
@@ -61,7 +60,7 @@ def keep(results: Path, seed: str, out: Path = KEPT, prefix: str = "") -> list[P
             {"state_dict": {f"net.{name}": value for name, value in weights.items()}}, partial / "checkpoints/best.ckpt"
         )
         for name in ("config.yaml", "status.json", "metrics.csv"):
-            shutil.copyfile(source / name, partial / name)
+            shutil.copyfile(run.folder / name, partial / name)
         write_text(partial / "card.md", card_of(label, folder.name, run, evaluation, item["run"]))
         shutil.rmtree(folder, ignore_errors=True)  # which may be the source
         partial.rename(folder)

@@ -62,7 +62,7 @@ ROOMS: dict[str, set[str]] = {
     "scripts.check_dataset": {"data"},
     "scripts.reactions": {"auraloss", "data"},
     "scripts.listening": {"models", "data", "scripts.results"},
-    "scripts.tracking": {"models", "data", "scripts.measure", "scripts.results", "scripts.report"},
+    "scripts.tracking": {"models", "data", "scripts.measure", "scripts.results"},
     "scripts.trained": {"models", "data", "scripts.results"},
     "scripts.sweep": {"scripts.training"},
     "scripts.submit": {"scripts.training"},

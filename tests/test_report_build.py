@@ -27,6 +27,7 @@ from scripts.report import __main__, build, charts, trained
 from scripts.report.colours import looks
 from scripts.report.side_by_side import ALONE
 from scripts.results import findings, scores
+from scripts.results.scored_run import folder_of
 from tests import made_scores
 from tests.conftest import LOW_RATE, ROOT
 
@@ -250,9 +251,9 @@ def test_the_network_that_was_scored_is_preferred_to_another_of_its_name(
     monkeypatch.chdir(tmp_path / "here")
     beside, item = tmp_path / "moved/run1", {"run": "runs/quick/run1"}
     assert weights_of(decoy) != weights_of(beside)
-    assert trained.folder_of(item, made) == beside
-    assert trained.folder_of({**item, "weights": weights_of(beside)}, made) == beside
-    assert trained.folder_of({**item, "weights": weights_of(decoy)}, made) == Path("runs/quick/run1")
+    assert folder_of(item, made) == beside
+    assert folder_of({**item, "weights": weights_of(beside)}, made) == beside
+    assert folder_of({**item, "weights": weights_of(decoy)}, made) == Path("runs/quick/run1")
 
 
 def test_a_run_that_was_trained_further_is_neither_heard_nor_measured(tmp_path: Path, low_rate_root: Path) -> None:

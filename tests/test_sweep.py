@@ -19,7 +19,7 @@ from hydra.types import RunMode
 
 from models.run import Run
 from scripts import sweep
-from scripts.training.jobs import jobs_of
+from scripts.training.jobs import jobs_of, with_studies
 from tests.conftest import ROOT, TINY
 from tests.forked import started
 
@@ -114,6 +114,11 @@ def test_what_is_swept_is_one_study_also_where_its_name_is_the_time(monkeypatch:
     assert [job[:-1] for job in jobs] == [[f"loss={loss}", "trainer.max_epochs=3"] for loss in ("l1", "esr")]
     assert len({job[-1] for job in jobs}) == 1
     assert jobs[0][-1].startswith("study=20")
+
+
+def test_each_experiment_of_a_sweep_keeps_its_own_study() -> None:
+    jobs, _ = with_studies([["experiment=quick", "loss=l1"], ["experiment=field", "loss=l1"]])
+    assert [job[-1] for job in jobs] == ["study=quick", "study=field"]
 
 
 def test_two_jobs_of_one_folder_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from scripts.report.colours import ANCHOR, INPUT, TARGET, looks
 from scripts.report.side_by_side import Workers
 from scripts.results import findings, html, scores, table
 from scripts.results.legend import legend
+from scripts.results.scored_run import scored_run
 from scripts.results.scores import Evaluation
 
 HERE = Path(__file__).parent
@@ -155,7 +156,7 @@ def _worst(
         try:
             if segment.run not in loaded:
                 item = items.get(segment.run, {"run": segment.run})
-                loaded[segment.run] = trained.load_net(item, folder, evaluation.info["checkpoint"])
+                loaded[segment.run] = scored_run(item, folder, evaluation.info["checkpoint"]).net()
         except RunError as error:
             notes.append(f"Segments of {segment.run} cannot be heard: {error}.")
             continue

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from models.run import RunError
 from scripts.report.charts import WIDE, Canvas, Chart, Section, plain, scale
 from scripts.report.colours import Look
-from scripts.report.trained import folder_of
+from scripts.results.scored_run import folder_of
 
 Curves = dict[str, list[pandas.DataFrame]]  # one table a seed, by the model's label
 

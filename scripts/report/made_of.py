@@ -8,7 +8,8 @@ from pathlib import Path
 
 from models.digest import digest, digest_files
 from models.run import RunError
-from scripts.report import tracking, trained
+from scripts.report import tracking
+from scripts.results.scored_run import folder_of
 from scripts.results.scores import Evaluation
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +22,7 @@ def made_of(evaluation: Evaluation, folder: Path) -> str:
     runs = []
     for item in info["runs"]:
         with suppress(RunError):  # it is gone
-            runs.append(trained.folder_of(item, folder, info["checkpoint"]))
+            runs.append(folder_of(item, folder, info["checkpoint"]))
     files = [
         folder / "scores.csv",
         folder / "evaluation.json",

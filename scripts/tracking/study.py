@@ -14,8 +14,8 @@ from data import signaltrain
 from models.atomic import write_text
 from scripts.measure.devices import is_embedded
 from scripts.measure.figures import la2a_behaviour
-from scripts.report import trained
 from scripts.results import markdown, scores
+from scripts.results.scored_run import scored_run
 from scripts.results.scores import UNPROCESSED, Evaluation
 from scripts.tracking.errors import ERRORS, Heard, floor, of_net
 from scripts.tracking.ranks import Correlation, correlations
@@ -79,7 +79,7 @@ def of_runs(evaluation: Evaluation, heard: Mapping[str, Heard], folder: Path) ->
     targets = la2a_behaviour(sorted({recording.setting for recording in heard.values()}), rate)
     tables = []
     for item in tqdm(evaluation.info["runs"], desc="Listening", unit="run", leave=False, file=sys.stderr):
-        net = trained.load_net(item, folder, evaluation.info["checkpoint"])
+        net = scored_run(item, folder, evaluation.info["checkpoint"]).net()
         tables.append(of_net(net, heard, targets).assign(run=item["run"]))
     return pd.concat(tables)
 

@@ -43,15 +43,15 @@ def jobs_of(overrides: Sequence[str]) -> list[list[str]]:
     return [list(job) for job in batch]
 
 
-def of_one_study(jobs: Sequence[Sequence[str]]) -> tuple[list[list[str]], Path]:
-    """The jobs with the name of their study, that of now also for what starts tomorrow, and the folder of its runs.
+def with_studies(jobs: Sequence[Sequence[str]]) -> tuple[list[list[str]], Path]:
+    """The jobs, each with the name of its study, that of now also for what starts tomorrow, and the first one's folder.
 
     Raises:
         ValueError: if two jobs have one folder.
     """
-    folder = folders_of(jobs)[0].parent
+    studies = [folder.parent for folder in folders_of(jobs)]
     named = any(override.startswith("study=") for override in jobs[0])
-    return [[*job] if named else [*job, f"study={folder.name}"] for job in jobs], folder
+    return [[*job, *([] if named else [f"study={s.name}"])] for job, s in zip(jobs, studies, strict=True)], studies[0]
 
 
 def folders_of(jobs: Sequence[Sequence[str]]) -> list[Path]:
