@@ -12,7 +12,7 @@ import hydra
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
-from scripts import start_up
+from scripts import garbage
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 @hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")
 def main(cfg: DictConfig) -> None:
     try:
-        with start_up.imports():
+        with garbage.never():
             from scripts.scoring.evaluation import evaluate  # takes seconds, which --help and --cfg need not wait for
 
         complete = evaluate(cfg)

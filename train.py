@@ -14,7 +14,7 @@ from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue
 
-from scripts import start_up
+from scripts import garbage
 from scripts.training.jobs import register_resolvers
 
 register_resolvers()
@@ -23,7 +23,7 @@ register_resolvers()
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
 def main(cfg: DictConfig) -> float | None:
     """Returns the best validation score, for sweepers that optimise."""
-    with start_up.imports():
+    with garbage.never():
         from scripts.training.train import train  # takes seconds, which --help and --cfg need not wait for
 
     try:

@@ -6,6 +6,8 @@ A transform that is longer than the signal by as much holds all of it.
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 import scipy.fft
 import scipy.signal
@@ -32,13 +34,16 @@ def recursive_filter(signal: Tensor, sections: Sequence[Section]) -> Tensor:
     """
     samples = signal.shape[-1]
     size = scipy.fft.next_fast_len(samples + max(map(_ringing, sections)), real=True)
-    angles = torch.linspace(0, math.pi * (size // 2) / (size / 2), size // 2 + 1, dtype=torch.float64)
-    back = torch.polar(torch.ones_like(angles), -angles)  # z⁻¹
-    response = torch.ones_like(back)
-    for b, a in sections:
-        response = response * _polynomial(b, back) / _polynomial(a, back)
     spectrum = torch.fft.rfft(signal, size)
-    return torch.fft.irfft(spectrum * response.to(spectrum), size)[..., :samples]
+    response = torch.as_tensor(_response(tuple(sections), size)).to(spectrum)
+    return torch.fft.irfft(spectrum * response, size)[..., :samples]
+
+
+@lru_cache(maxsize=8)  # it takes longer than the transforms
+def _response(sections: tuple[Section, ...], size: int) -> Any:
+    """At the frequencies of a transform over `size` samples, an array of NumPy."""
+    angles = 2 * math.pi * scipy.fft.rfftfreq(size)
+    return math.prod(scipy.signal.freqz(*section, worN=angles)[1] for section in sections)
 
 
 def _ringing(section: Section) -> int:
@@ -47,10 +52,3 @@ def _ringing(section: Section) -> int:
     if not slowest < 1:
         raise ValueError(f"b={section[0]}, a={section[1]} is no stable filter: a pole has the magnitude {slowest}.")
     return math.ceil(math.log(FORGOTTEN) / math.log(slowest)) if slowest > 0 else len(section[0])
-
-
-def _polynomial(coefficients: Sequence[float], x: Tensor) -> Tensor:
-    total = torch.zeros_like(x)
-    for coefficient in reversed(coefficients):
-        total = total * x + coefficient
-    return total

@@ -130,13 +130,15 @@ Entry = Callable[..., Result]
 
 def cheaper(patch: pytest.MonkeyPatch, arguments: tuple[str, ...]) -> None:
     """Half of a tiny training's time would be Hydra's, which composes twice, at first to look for `hydra.mode`; only an
-    experiment or the command sets it.
+    experiment or the command sets it. And after an error it looks for a debugger in the sources of all that called it.
     """
+    from hydra._internal import utils
     from hydra._internal.hydra import Hydra
 
     from tests import composition
 
     composition.remembered(patch)
+    patch.setattr(utils, "is_under_debugger", lambda: False)
     if not any(argument.startswith(("experiment=", "+experiment=", "hydra.mode=")) for argument in arguments):
         patch.setattr(Hydra, "get_mode", lambda *_, **__: None)
 

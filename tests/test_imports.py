@@ -48,11 +48,11 @@ ROOMS: dict[str, set[str]] = {
     "data": set(),
     "scripts": set(),  # its __init__.py
     "scripts.extras": set(),
-    "scripts.start_up": set(),
+    "scripts.garbage": set(),
     "scripts.training": {"models", "data", "scripts.extras"},
     "scripts.results": {"models", "data"},
     "scripts.measure": BASE,
-    "scripts.report": {*BASE, "scripts.extras", "scripts.results", "scripts.measure"},
+    "scripts.report": {*BASE, "scripts.extras", "scripts.garbage", "scripts.results", "scripts.measure"},
     "scripts.export": {"models", "data", "scripts.extras", "scripts.results"},
     "scripts.scoring": {*BASE, "scripts.extras", "scripts.results", "scripts.report"},
     "scripts.benchmark": {*BASE, "scripts.extras", "scripts.scoring", "scripts.export"},
@@ -68,8 +68,8 @@ ROOMS: dict[str, set[str]] = {
     "scripts.submit": {"scripts.training"},
     "scripts.runs": {"models"},
     "scripts.gpu_study": {"models", "scripts.runs"},
-    "train": {"scripts.training", "scripts.start_up"},
-    "evaluate": {"scripts.scoring", "scripts.start_up"},
+    "train": {"scripts.training", "scripts.garbage"},
+    "evaluate": {"scripts.scoring", "scripts.garbage"},
 }
 FILES = sorted(file for package in ALLOWED for file in (ROOT / package).rglob("*.py"))
 

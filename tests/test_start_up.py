@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from scripts import start_up
+from scripts import garbage
 from tests.conftest import ROOT
 
 HEAVY = {"torch", "pytorch_lightning", "lightning_fabric", "scipy", "pandas", "matplotlib", "wandb", "tensorboard"}
@@ -46,8 +46,17 @@ def test_help_loads_nothing_heavy(commands: dict[str, str]) -> None:
 
 
 def test_garbage_is_looked_for_once_all_is_imported() -> None:
-    with suppress(ImportError), start_up.imports():
+    with suppress(ImportError), garbage.never():
         seen = gc.isenabled()
         raise ImportError
     assert not seen
     assert gc.isenabled()
+
+
+def test_garbage_is_looked_for_seldom_while_a_report_is_made() -> None:
+    usual = gc.get_threshold()
+    with suppress(ImportError), garbage.seldom():
+        seen = gc.get_threshold()
+        raise ImportError
+    assert seen == (garbage.SELDOM, *usual[1:])
+    assert gc.get_threshold() == usual

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from models.atomic import write_text
 from models.net import Net
 from models.run import RunError
+from scripts import garbage
 from scripts.report import by_setting, certificate, cost, heard, learning, made_of, tracking, trained
 from scripts.report.colours import ANCHOR, INPUT, TARGET, looks
 from scripts.report.side_by_side import Workers
@@ -67,7 +68,7 @@ def context(folder: Path) -> dict[str, Any]:
     evaluation = scores.read(folder)
     runs = _runs(evaluation)
     look_of = looks(dict.fromkeys((item["model"], item["loss"]) for item in runs))
-    with Workers(networks=len(look_of)) as workers:
+    with garbage.seldom(), Workers(networks=len(look_of)) as workers:
         curves, without_curve = learning.read(runs, folder, evaluation.info["checkpoint"])
         learned = workers.begin(learning.section, curves, look_of)
         settings = workers.begin(by_setting.section, evaluation, look_of, certificate.shown(evaluation))
