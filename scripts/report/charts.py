@@ -164,6 +164,10 @@ class Canvas:
         """Finds the places of the panels, for which `savefig` would draw the whole figure once more."""
         self.figure.dpi = 72  # as in an SVG
         if engine := self.figure.get_layout_engine():
+            for panel in self.figure.axes:
+                for axis in (panel.xaxis, panel.yaxis):
+                    if not axis.get_label_text():
+                        axis.set_label_coords(0, 0)  # or the ticks are laid out once more to place no label
             with _without_minor_ticks(self.figure.axes):
                 engine.execute(self.figure)
             self.figure.set_layout_engine("none")
