@@ -248,15 +248,6 @@ def scoring(evaluate: Entry, monkeypatch: pytest.MonkeyPatch) -> Entry:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A Chromium; tests that need it are `missing` where there is none."""
-    from tests import page_context
-
-    with page_context.chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="session")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up report."""
     from tests import page_context
@@ -265,23 +256,24 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _tab(browser: Any) -> Any:
+def _browser() -> Iterator[Any]:
     from tests import page_context
 
-    return page_context.Tab(browser)
+    with page_context.chromium() as tab:
+        yield tab
 
 
 @pytest.fixture(scope="module")
-def first_tab(_tab: Any) -> Iterator[Any]:
-    """The page in which all tests open what they look at; only a second one costs a tab of its own."""
-    yield _tab
-    _tab.page.goto("about:blank")  # nothing plays or draws beside other tests
+def tab(_browser: Any) -> Iterator[Any]:
+    """A tab of a Chromium, in which all tests open what they look at."""
+    yield _browser
+    _browser.page.goto("about:blank")  # nothing plays or draws beside other tests
 
 
 @pytest.fixture
-def visit(browser: Any, first_tab: Any, page_file: Path) -> Iterator[Callable[..., Any]]:
+def visit(tab: Any, page_file: Path) -> Iterator[Callable[..., Any]]:
     """Opens the made-up report; at its end the page must not have complained."""
     from tests import page_context
 
-    with page_context.visiting(browser, first_tab, page_file) as start:
+    with page_context.visiting(tab, page_file) as start:
         yield start

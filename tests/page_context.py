@@ -21,7 +21,7 @@ from tests.conftest import missing
 
 Open = Callable[..., Page]
 
-RATE = 16_000  # Hz
+RATE = 8_000  # Hz
 SECONDS = 2.0
 HOSTILE = "<img src=x onerror=alert(1)>"
 FORMULA = '=HYPERLINK("http://example.org"),"x"'
@@ -123,23 +123,8 @@ def write(file: Path, **changes: Any) -> Path:
     return file
 
 
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """A Chromium; tests are `missing` where there is none."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        missing("the browser tests need chromium on the PATH")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 class Tab:
-    """A page of the browser, and what its documents complain about.
-
-    A tab more costs four times what another document in it does, so that the first one serves all tests.
-    """
+    """A tab of a browser, and what its documents complain about."""
 
     def __init__(self, browser: Browser) -> None:
         self.page = browser.new_page()
@@ -152,10 +137,8 @@ class Tab:
 
     def open(self, file: Path, script: str, width: int, height: int, scheme: Any) -> None:
         """Shows a file, for which a script runs first."""
-        self.complaints.clear()
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.emulate_media(color_scheme=scheme, media="null")
-        self.page.mouse.move(0, 0)
         with self.page.add_init_script(script):
             self.page.goto(file.as_uri())
 
@@ -174,22 +157,30 @@ class Tab:
 
 
 @contextmanager
-def visiting(browser: Browser, first: Tab, file: Path) -> Iterator[Open]:
-    """Opens a page, `file` unless told otherwise; at the end no page may have complained."""
-    tabs: list[Tab] = []
+def chromium() -> Iterator[Tab]:
+    """A Chromium with one tab; tests are `missing` where there is none."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        missing("the browser tests need chromium on the PATH")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield Tab(browser)
+        browser.close()
+
+
+@contextmanager
+def visiting(tab: Tab, file: Path) -> Iterator[Open]:
+    """Opens a page, `file` unless told otherwise; at the end none may have complained."""
+    tab.complaints.clear()
 
     def start(
         page_file: Path = file, script: str = "", width: int = 1280, height: int = 800, scheme: Any = "light"
     ) -> Page:
-        tabs.append(Tab(browser) if tabs else first)
-        tabs[-1].open(page_file, script, width, height, scheme)
-        return tabs[-1].page
+        tab.open(page_file, script, width, height, scheme)
+        return tab.page
 
     yield start
-    for tab in tabs[1:]:
-        tab.page.close()
-    complaints = [complaint for tab in tabs for complaint in tab.complaints]
-    assert not complaints, complaints
+    assert not tab.complaints, tab.complaints
 
 
 def until(page: Page, condition: str, seconds: float = 10) -> None:
@@ -197,7 +188,7 @@ def until(page: Page, condition: str, seconds: float = 10) -> None:
     end = time.monotonic() + seconds
     while not page.evaluate(condition):
         assert time.monotonic() < end, f"not in {seconds} s: {condition}"
-        page.wait_for_timeout(20)
+        page.wait_for_timeout(10)
 
 
 def to_player(page: Page) -> None:

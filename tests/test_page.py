@@ -177,15 +177,21 @@ def test_spectrogram_is_the_hann_windowed_fft_in_dbfs(visit: Open) -> None:
 
 def test_full_scale_sine_is_0_dbfs_and_ten_seconds_take_less_than_200_ms(visit: Open) -> None:
     page = visit()
-    best, level = page.evaluate("""() => {
-      const sine = Float32Array.from({ length: 441000 }, (_, n) => Math.sin((2 * Math.PI * 100 * n) / 1024));
-      const times = [1, 2, 3].map(() => {
-        const start = performance.now(); report.spectrogram.of(sine); return performance.now() - start });
+    level = page.evaluate("""() => {
+      window.sine = Float32Array.from({ length: 441000 }, (_, n) => Math.sin((2 * Math.PI * 100 * n) / 1024));
       const { bins, levels } = report.spectrogram.of(sine);
-      return [Math.min(...times), levels[10 * bins + 100]];
+      return levels[10 * bins + 100];
     }""")
     assert level == pytest.approx(0, abs=1e-3)
-    assert best < 200
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    taken = []  # of the processor: neighbours slow the clock, and hardly the work
+    for _ in range(2):
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        taken.append(next(metric["value"] for metric in metrics if metric["name"] == "ThreadTime"))
+        page.evaluate("report.spectrogram.of(sine).frames")  # compiled by now
+    session.detach()
+    assert 0.001 < taken[1] - taken[0] < 0.2
 
 
 def test_audio_that_cannot_be_decoded_is_said_in_words(visit: Open, tmp_path: Path) -> None:

@@ -105,8 +105,10 @@ def test_harmonics_above_half_the_sample_rate_are_not_there() -> None:
     assert np.isnan(relative[0, 3:]).all()
 
 
-@pytest.mark.parametrize("rate", RATES)
-@pytest.mark.parametrize(("order", "cutoff", "kind"), [(2, 3000.0, "low"), (4, 200.0, "high"), (1, 60.0, "high")])
+@pytest.mark.parametrize(
+    ("rate", "order", "cutoff", "kind"),
+    [(44_100, 2, 3000.0, "low"), (48_000, 4, 200.0, "high"), (96_000, 1, 60.0, "high")],
+)
 def test_the_response_of_a_butterworth_filter_is_its_formula(rate: int, order: int, cutoff: float, kind: str) -> None:
     sections = butter(order, cutoff, kind, output="sos", fs=rate)
 
@@ -125,13 +127,12 @@ def test_a_response_is_measured_below_the_threshold_of_a_compressor() -> None:
     np.testing.assert_allclose(magnitude, 0, atol=0.01)
 
 
-@pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize(
-    ("switch", "peak_reduction", "reduction"),  # steady state of the published curves, right to 0.2 dB
+    ("rate", "switch", "peak_reduction", "reduction"),  # steady state of the published curves, right to 0.2 dB
     [
-        (0, 50, (0, 0, 0, 0, 0, 0.1, 0.7, 2.4, 5.0, 8.1, 11.5)),
-        (0, 90, (0, 0, 0.2, 1.0, 2.9, 5.7, 8.9, 12.3, 15.8, 19.4, 23.0)),
-        (1, 70, (0, 0, 0, 0, 0.1, 0.6, 2.4, 5.6, 9.5, 13.8, 18.1)),
+        (44_100, 0, 50, (0, 0, 0, 0, 0, 0.1, 0.7, 2.4, 5.0, 8.1, 11.5)),
+        (48_000, 0, 90, (0, 0, 0.2, 1.0, 2.9, 5.7, 8.9, 12.3, 15.8, 19.4, 23.0)),
+        (96_000, 1, 70, (0, 0, 0, 0, 0.1, 0.6, 2.4, 5.6, 9.5, 13.8, 18.1)),
     ],
 )
 def test_static_curves_of_the_la2a(rate: int, switch: int, peak_reduction: float, reduction: tuple[float, ...]) -> None:
