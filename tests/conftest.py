@@ -244,6 +244,17 @@ def scoring(evaluate: Entry, monkeypatch: pytest.MonkeyPatch) -> Entry:
     return evaluate
 
 
+# For tests of the report
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that look at no figure: laying them out and writing them is half of a report's time."""
+    from markupsafe import Markup
+
+    monkeypatch.setattr("scripts.report.charts.Canvas.svg", lambda canvas, title: Markup())
+
+
 # For the report's page: a browser, which is started once
 
 

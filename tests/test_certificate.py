@@ -147,6 +147,7 @@ def test_settings_of_one_kind_leave_what_was_measured(tmp_path: Path) -> None:
     assert "seen" not in dict(table.terms)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_nothing_stands_twice(scored: Evaluation) -> None:
     looks = colours.looks([("L1", "l1"), ("MR", "mrstft")])
     section, _ = by_setting.section(scored, looks, certificate.shown(scored))

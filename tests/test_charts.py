@@ -166,7 +166,7 @@ def test_an_axis_is_logarithmic_where_its_values_span_a_lot(values: list[float],
 
 
 @pytest.fixture
-def plotted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[float], list[float]]]:
+def plotted(undrawn: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[float], list[float]]]:
     """x and y of every call of Axes.plot."""
     calls: list[tuple[list[float], list[float]]] = []
     original = Axes.plot

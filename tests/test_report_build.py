@@ -17,13 +17,12 @@ from typing import Any
 
 import pytest
 import torch
-from markupsafe import Markup
 
 from models import run_files
 from models.digest import digest, digest_files
 from models.run import Run
 from models.tcn import TCN
-from scripts.report import __main__, build, charts, trained
+from scripts.report import __main__, build, trained
 from scripts.report.colours import looks
 from scripts.report.side_by_side import ALONE
 from scripts.results import findings, scores
@@ -206,13 +205,7 @@ def test_hostile_names_stay_text(page: str) -> None:
     assert html.escape(HOSTILE, quote=False) in page
 
 
-@pytest.fixture
-def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests that look at no figure: laying them out and writing them is half of a report's time."""
-    monkeypatch.setattr(charts.Canvas, "svg", lambda canvas, title: Markup())
-
-
-@pytest.mark.usefixtures("_undrawn")
+@pytest.mark.usefixtures("undrawn")
 def test_equal_results_give_equal_bytes(results: Path, page: str) -> None:
     """All but the figures: for these see test_charts.py, and above the processes of their own."""
     undrawn = re.sub('<svg class="chart.*?</svg>', "", page, flags=re.DOTALL)
@@ -220,7 +213,7 @@ def test_equal_results_give_equal_bytes(results: Path, page: str) -> None:
     assert not list(results.glob(".report*"))
 
 
-@pytest.mark.usefixtures("_undrawn")
+@pytest.mark.usefixtures("undrawn")
 def test_runs_and_recordings_that_are_gone_are_noted(tmp_path: Path) -> None:
     results = study(tmp_path, tmp_path / "gone", models=("esr",))
     assert not build.is_current(results)
@@ -283,7 +276,7 @@ def broken() -> TCN:
     return net
 
 
-@pytest.mark.usefixtures("_undrawn")
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("embedded", [True, False])
 def test_a_network_that_fails_is_left_out_alone(
     low_rate_root: Path, monkeypatch: pytest.MonkeyPatch, embedded: bool

@@ -155,6 +155,7 @@ def test_settings_of_one_kind_have_no_table_of_kinds(settings: tuple[str, ...], 
     assert section.table is None
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_format_has_every_metric_of_every_kind(study: Evaluation, tmp_path: Path) -> None:
     formats.write(tmp_path, study)
     expected = {

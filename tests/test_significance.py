@@ -211,14 +211,14 @@ def test_models_of_different_seeds_are_compared_by_welchs_test() -> None:
 
 def test_a_difference_has_to_hold_over_segments_and_over_seeds() -> None:
     generator = np.random.default_rng(5)
-    segments = generator.random((1, 12))
+    segments = generator.random((1, 8))
     a = segments + np.array([[0.0], [1.0], [2.0]])
     b = a + 0.1 + np.array([[0.3], [-0.3], [0.1]])  # larger on every segment on average, but not for every seed
     found = compare({"a": a, "b": b})[AB]
     over_seeds = stats.ttest_rel(a.mean(1), b.mean(1)).pvalue
     assert found.over == "segments and seeds"
     assert found.p == pytest.approx(over_seeds)
-    assert over_seeds > 0.3 > 2 / 2**12  # the latter over segments alone
+    assert over_seeds > 0.3 > 2 / 2**8  # the latter over segments alone
 
 
 def test_fewer_than_six_segments_of_one_run_cannot_be_tested() -> None:

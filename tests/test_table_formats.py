@@ -46,10 +46,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def ours(folder: Path) -> list[Table]:
+    return table.tables(scores.read(folder))
+
+
 def test_an_interrupted_write_leaves_the_tables_of_before_or_whole_new_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluation = made_scores.evaluation(tmp_path, made_scores.study(seeds=["1"]))
+    evaluation = made_scores.evaluation(tmp_path, [row("l1", "ESR", 1.0), row("esr", "ESR", 2.0)])
     formats.write(tmp_path, evaluation)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     write, written = Path.write_text, []
@@ -67,8 +72,8 @@ def test_an_interrupted_write_leaves_the_tables_of_before_or_whole_new_ones(
 
 
 def test_markdown_has_the_best_in_bold_ties_with_a_sign_and_intervals_in_brackets(tmp_path: Path) -> None:
-    wobble = np.tile([0.01, -0.01], 6)
-    values = {"l1": np.linspace(1, 2, 12), "esr": np.linspace(1, 2, 12) + wobble + 1e-3, "stft": np.linspace(2, 4, 12)}
+    base, wobble = np.linspace(1, 2, 8), np.tile([0.01, -0.01], 4)
+    values = {"l1": base, "esr": base + wobble + 1e-3, "stft": 2 * base}
     rows = [
         row(model, "ESR", float(value), recording=str(i))
         for model, of_model in values.items()
@@ -112,15 +117,14 @@ def test_the_document_holds_all_tables_the_answer_the_footnotes_and_the_notes(fo
         assert fact in text
 
 
-def test_the_legend_says_what_intervals_cover_and_what_was_tested(tmp_path: Path) -> None:
-    study = table.tables(made_scores.evaluation(tmp_path, made_scores.study()))
-    assert legend(study[0])[:2] == [
+def test_the_legend_says_what_intervals_cover_and_what_was_tested(ours: list[Table], tmp_path: Path) -> None:
+    assert legend(ours[0])[:2] == [
         "Mean of 3 runs of each model, which differ in the seed.",
         "In brackets: 95 % interval over seeds and recordings.",
     ]
-    assert "tested over segments and seeds" in legend(study[0])[2]
-    assert legend(study[1])[1] == "In brackets: 95 % interval over seeds only."
-    assert "tested over seeds," in legend(study[1])[2]
+    assert "tested over segments and seeds" in legend(ours[0])[2]
+    assert legend(ours[1])[1] == "In brackets: 95 % interval over seeds only."
+    assert "tested over seeds," in legend(ours[1])[2]
     single = table.tables(made_scores.evaluation(tmp_path, made_scores.study(seeds=["1"])))
     assert legend(single[0])[:2] == ["One run of each model.", "In brackets: 95 % interval over recordings only."]
     assert "tested over segments," in legend(single[0])[2]
@@ -183,8 +187,8 @@ class Cells(HTMLParser):
             self.rows[-1][-1] = (attributes, text + data.strip("\n"))
 
 
-def test_html_can_be_sorted_and_has_the_marks_as_classes_and_as_text(folder: Path) -> None:
-    found = first(scores.read(folder))
+def test_html_can_be_sorted_and_has_the_marks_as_classes_and_as_text(ours: list[Table]) -> None:
+    found = ours[0]
     parsed = Cells(str(formats.html(found)))
     names = list(found.rows)
     assert [text for _, text in parsed.rows[0]] == ["training loss", *(c.heading for c in found.columns)]

@@ -173,6 +173,7 @@ def test_a_table_of_other_results_is_no_section_of_these_but_a_note_with_the_rem
     assert tracking.section(tmp_path) == (None, [note])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_is_written_is_a_section_of_the_same_results(
     evaluation: Evaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import matplotlib
@@ -239,14 +238,16 @@ def thinned(x: ArrayLike, y: ArrayLike, points: int = POINTS) -> tuple[NDArray[n
     if len(x) <= points:
         return x, y
     edges = np.linspace(0, len(x), points // 2 + 1).astype(int)
-    kept = []
-    for start, stop in pairwise(edges.tolist()):
-        part = y[start:stop]
-        if np.isfinite(part).any():
-            kept += sorted({start + int(np.nanargmin(part)), start + int(np.nanargmax(part))})
-        else:
-            kept.append(start)
+    known = ~np.isnan(y)
+    kept = np.union1d(*(_first_least(np.where(known, of, np.inf), edges) for of in (y, -y)))
     return x[kept], y[kept]
+
+
+def _first_least(values: NDArray[np.float64], edges: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of the least value from each edge to the next."""
+    least = np.minimum.reduceat(values, edges[:-1])
+    places = np.flatnonzero(values == np.repeat(least, np.diff(edges)))
+    return places[np.searchsorted(places, edges[:-1])]
 
 
 def bounds(values: ArrayLike, beyond: float) -> tuple[float, float]:
