@@ -10,8 +10,17 @@ import torch
 from models import run_files
 from models.build import build_net
 from models.net import Net
+from models.product import ProductTCN
 
-SMALL = {"_target_": "models.tcn.TCN", "blocks": 2, "kernel_size": 5, "channels": 4}  # receptive field 13, centred
+SMALL = {  # with all that a network can have: an average over 64 samples besides, a product, look-ahead
+    "_target_": "models.product.ProductTCN",
+    "blocks": 2,
+    "kernel_size": 5,
+    "channels": 4,
+    "dilation_growth": 2,
+    "causal": False,
+    "averages": 1,
+}
 DATA = {
     "root": "/somewhere/recordings",
     "sample_rate": 44100,
@@ -21,14 +30,16 @@ DATA = {
 
 
 def trained(model: dict[str, Any], seed: int = 0) -> Net:
-    """A network in which every part matters to the output, the statistics of its batch norms included; its residual
-    paths keep the level, so that no tanh is saturated."""
+    """A network in which every part matters to the output, the statistics of its norms included; its residual paths
+    keep the level, so that no tanh is saturated."""
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     net = build_net(model)
+    heard = ("mix", "alpha") if isinstance(net, ProductTCN) else ()  # of a new one that multiplies hardly anything is
     with torch.no_grad():
         for name, value in net.named_parameters():
-            value += (0.3 if "modulation" in name else 0.03) * torch.randn(value.shape, generator=generator)
+            size = 0.3 if "modulation" in name else 0.1 if name.startswith(heard) else 0.03
+            value += size * torch.randn(value.shape, generator=generator)
         for name, value in net.named_buffers():
             if name.endswith("running_mean"):
                 value += 0.1 * torch.randn(value.shape, generator=generator)
