@@ -47,10 +47,10 @@ def test_gradients_of_a_block_against_finite_differences(training: bool, inputs:
         out, share, *_ = CompiledBlock.apply(x, *others, *moments, 1e-5, layout, False)
         return out[..., :13], share
 
-    assert torch.autograd.gradcheck(outputs, [signal.requires_grad_() for signal in signals])
+    assert torch.autograd.gradcheck(outputs, [signal.requires_grad_() for signal in signals], fast_mode=True)
 
 
-@pytest.mark.parametrize(("channels", "norm"), [(8, "batch"), (8, "frozen"), (16, "batch"), (16, "frozen")])
+@pytest.mark.parametrize(("channels", "norm"), [(8, "frozen"), (16, "batch")])
 def test_gradients_in_single_precision(channels: int, norm: str) -> None:
     """With slopes of 1, see `test_fused`."""
     net = randomised(TCN(channels=channels, norm=norm))

@@ -68,8 +68,7 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize("recompute", [False, True])
-@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(("training", "recompute"), [(True, False), (True, True), (False, True)])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.usefixtures("function")
 def test_equals_plain_modules(
@@ -94,7 +93,7 @@ def test_gradients_of_the_papers_network_in_single_precision(function: str, caus
     with torch.no_grad():
         for block in net.blocks:
             block.activation.weight.fill_(1.0)  # type: ignore[union-attr, operator]
-    ours, theirs, _ = both(net, 2, net.receptive_field + 500, torch.float32)
+    ours, theirs, _ = both(net, 1, net.receptive_field + 1000, torch.float32)
     for mine, reference in zip(ours, theirs, strict=True):
         assert (mine - reference).norm() <= 1e-5 * reference.norm()
 
@@ -117,7 +116,7 @@ def test_gradients_of_a_block_against_finite_differences(training: bool, kind: s
         out, share, *_ = FusedBlock.apply(*given, *moments, 1e-5, layout, False)
         return out, share
 
-    assert torch.autograd.gradcheck(outputs, [signal.requires_grad_() for signal in signals])
+    assert torch.autograd.gradcheck(outputs, [signal.requires_grad_() for signal in signals], fast_mode=True)
 
 
 def test_a_second_derivative_is_refused() -> None:
