@@ -72,6 +72,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture
+def little_garbage() -> None:
+    """For what collects garbage itself: it need not look at what earlier tests have imported."""
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Caches of this project and of W&B go to a temporary folder; two threads do not fight over two cores."""

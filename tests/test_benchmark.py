@@ -19,6 +19,7 @@ from scripts.benchmark.memory import peak_bytes
 from scripts.benchmark.published import published_package
 from tests.conftest import Entry
 
+pytestmark = pytest.mark.usefixtures("little_garbage")
 ROOT = Path(__file__).parent.parent
 TINY = Setting(batch=2, samples=40_000, repeats=1, seconds=0)
 QUICK = ("--batch", "2", "--samples", "40000", "--repeats", "1", "--seconds", "0")

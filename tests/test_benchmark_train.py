@@ -70,6 +70,7 @@ def cells(row: list[str]) -> list[float]:
     return [float(cell.replace(",", "").split()[0]) for cell in row[1:]]
 
 
+@pytest.mark.usefixtures("little_garbage")
 def test_rows_are_relative_to_the_first_and_follow_from_its_time() -> None:
     def small() -> TCN:
         return TCN(blocks=4, kernel_size=5, channels=2)

@@ -369,6 +369,7 @@ def sizes() -> Iterator[int]:
 @pytest.mark.parametrize(
     "net", [net_of(), net_of(causal=True), Smoother().eval()], ids=["centred", "causal", "general"]
 )
+@pytest.mark.usefixtures("little_garbage")
 def test_what_a_stream_holds_does_not_grow(net: Net) -> None:
     """Not even after one long block, of which a view would keep all."""
     controls = [0.5] * net.controls  # type: ignore[operator]
