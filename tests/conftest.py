@@ -28,8 +28,8 @@ TINY_MINUTES = 0.025  # of Train
 # A network and an epoch so small that a training takes a fifth of a second: receptive field 13, 4 steps an epoch.
 TINY = (
     "study=tiny",
-    "model.blocks=3",
-    "model.kernel_size=5",
+    "model.blocks=2",
+    "model.kernel_size=7",
     "model.channels=2",
     "model.dilation_growth=1",
     f"data.recordings.minutes={TINY_MINUTES}",
@@ -45,7 +45,7 @@ TINY = (
     "+metrics.MR.win_lengths=[256]",
 )
 LOW_RATE = 16_000  # Hz
-TINY_RECEPTIVE_FIELD = 13  # 1 + 3 blocks · 4 samples
+TINY_RECEPTIVE_FIELD = 13  # 1 + 2 blocks · 6 samples
 # A loss with a state of its own, its generator; with few frames.
 RANDOM = ("loss=rrstft", "loss.resolutions=1", "loss.min_fft_size=512", "loss.min_hop_size=0.5")
 

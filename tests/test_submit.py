@@ -19,11 +19,15 @@ FILE = ROOT / "configs" / "slurm.yaml"
 Submit = Callable[..., str]
 
 
+@pytest.fixture(autouse=True)
+def _remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    composition.remembered(monkeypatch)
+
+
 @pytest.fixture
 def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Submit:
     """What the command prints, called in a temporary folder."""
     monkeypatch.chdir(tmp_path)
-    composition.remembered(monkeypatch)
 
     def run(*arguments: str) -> str:
         monkeypatch.setattr(sys, "argv", ["submit", *arguments])

@@ -20,8 +20,16 @@ from hydra.types import RunMode
 from models.run import Run
 from scripts import sweep
 from scripts.training.jobs import jobs_of, with_studies
+from tests import composition
 from tests.conftest import ROOT, TINY
 from tests.forked import started
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep looks at its jobs again and again."""
+    composition.remembered(monkeypatch)
+    monkeypatch.setattr(sweep, "REFRESH_SECONDS", 0.01)
 
 
 class Copy:
@@ -87,7 +95,6 @@ def test_a_job_of_an_experiment_that_sweeps_is_one_training(monkeypatch: pytest.
         return SimpleNamespace(stdout=io.StringIO(), poll=lambda: 0, returncode=0)
 
     monkeypatch.setattr(sweep, "subprocess", SimpleNamespace(Popen=ended_at_once, PIPE=PIPE, STDOUT=STDOUT))
-    monkeypatch.setattr(sweep, "REFRESH_SECONDS", 0)
     (job,) = jobs_of(["experiment=quick", "loss=l1"])
     assert sweep.run([job], at_once=1) == []
     ((_, script, *overrides),) = begun
