@@ -220,15 +220,20 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return scored_runs.write_data(tmp_path_factory.mktemp("data") / "limiter")
 
 
-@pytest.fixture
-def study(tmp_path: Path, data_root: Path) -> Path:
-    """Two runs, as training leaves them."""
+@pytest.fixture(scope="session")
+def _made_study(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Path:
     from tests import scored_runs
 
-    folder = tmp_path / "runs" / "study"
-    scored_runs.make_run(folder / "l1-seed1", data_root, 1)
-    scored_runs.make_run(folder / "mrstft-seed1", data_root, 2)
+    folder = tmp_path_factory.mktemp("runs")
+    for seed, name in enumerate(("l1-seed1", "mrstft-seed1"), 1):
+        scored_runs.make_run(folder / name, data_root, seed)
     return folder
+
+
+@pytest.fixture
+def study(tmp_path: Path, _made_study: Path) -> Path:
+    """Two runs, as training leaves them."""
+    return shutil.copytree(_made_study, tmp_path / "runs" / "study")
 
 
 @pytest.fixture

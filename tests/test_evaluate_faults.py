@@ -96,7 +96,7 @@ def damage_half_a_character(folder: Path) -> str:
 
 def damage_half_a_character_in_the_network(folder: Path) -> str:
     file = folder / "config.yaml"
-    file.write_text(file.read_text().replace("blocks: 3", '"\\ud800": 300000'))
+    file.write_text(file.read_text().replace("blocks: 2", '"\\ud800": 300000'))
     return r"model.\ud800: "
 
 
@@ -144,14 +144,12 @@ DAMAGES: tuple[Callable[[Path], str], ...] = (
 )
 
 
-def test_runs_that_cannot_be_used_are_named_and_the_others_are_scored(
-    evaluate: Entry, study: Path, data_root: Path
-) -> None:
+def test_runs_that_cannot_be_used_are_named_and_the_others_are_scored(scoring: Entry, study: Path) -> None:
     reasons = {}
     for damage in DAMAGES:
-        bad = make_run(study / damage.__name__, data_root, 3)
+        bad = shutil.copytree(study / "l1-seed1", study / damage.__name__)
         reasons[str(bad)] = damage(bad)
-    result = evaluate(f"runs={study}")
+    result = scoring(f"runs={study}")
     assert result.code == 1
     assert "Traceback" not in result.err
     assert names(study / "results") == ["unprocessed", "l1-seed1", "mrstft-seed1"]
@@ -282,7 +280,7 @@ def test_networks_for_other_data_and_one_whose_output_is_not_finite(
     assert reasons.keys() == {"controls", "channels", "nan"}
     assert "3 controls, the test data 2" in reasons["controls"]
     assert "2 channels, the test data 1" in reasons["channels"]
-    assert "input_3_.wav is not finite between samples 0 and 70000" in reasons["nan"]
+    assert "input_3_.wav is not finite between samples 0 and 24000" in reasons["nan"]
 
 
 def test_a_failure_while_scoring_one_run(
@@ -356,24 +354,6 @@ def test_a_run_whose_test_split_has_changed_since_is_left_out(scoring: Entry, st
     result = scoring(f"runs={study}", "data=signaltrain", f"data.root={data_root}")  # as the remedy says
     assert result.code == 0, result.err
     assert of(read(study / "results"), "esr-seed1")
-
-
-def test_a_test_split_that_changes_between_training_and_evaluation_is_told(
-    train: Entry, evaluate: Entry, tmp_path: Path, tiny_root: Path
-) -> None:
-    root = shutil.copytree(tiny_root, tmp_path / "data")
-    few = "trainer.limit_train_batches=1"
-    assert train("loss=l1", "name=l1", f"data.root={root}", few).code == 0
-    runs = tmp_path / "runs" / "tiny"
-    target = next((root / "Test").glob("target_*"))
-    content = bytearray(target.read_bytes())
-    content[-2:] = b"\0\0"
-    target.write_bytes(content)
-    assert train("loss=mse", "name=mse", f"data.root={root}", few).code == 0
-    result = evaluate(f"runs={runs}")
-    assert result.code == 1
-    assert names(runs / "results") == ["unprocessed", "mse"]
-    assert [Path(entry["run"]).name for entry in info(runs / "results")["left_out"]] == ["l1"]
 
 
 def test_what_a_metric_cannot_say_of_one_run_is_noted(

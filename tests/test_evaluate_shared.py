@@ -18,7 +18,7 @@ from scripts.scoring.scorer import Job
 from tests import scored_runs
 from tests.conftest import ROOT, Entry
 
-RUNS = 5
+RUNS = 3
 
 
 def studies(tmp_path: Path, data_root: Path, *names: str) -> list[Path]:

@@ -18,6 +18,7 @@ import torch
 
 from models import run_files
 from models.callbacks import TrainingBar
+from models.run import Run
 from models.system import System
 from scripts.training.stops import requeue
 from tests.conftest import RANDOM, ROOT, TINY, Entry
@@ -83,25 +84,31 @@ def dies() -> None:
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("stops", "options"),  # after so many batches, and after so many more of the continued training
     [
-        ["+trainer.val_check_interval=0.5", "trainer.num_sanity_val_steps=1", "scheduler.patience=1", *RANDOM],
-        ["+trainer.check_val_every_n_epoch=2", "scheduler.patience=1"],
-        ["trainer.accumulate_grad_batches=3", "scheduler=cosine", *EVERY_3_BATCHES],
-        ["trainer.max_epochs=-1", "+trainer.max_steps=7", "+trainer.val_check_interval=0.5", "scheduler=cosine"],
-        ["trainer.limit_val_batches=0", "trainer.max_epochs=2", "scheduler=none"],
+        (
+            [4, 4],
+            ["+trainer.val_check_interval=0.5", "trainer.num_sanity_val_steps=1", "scheduler.patience=1", *RANDOM],
+        ),
+        ([5], ["+trainer.check_val_every_n_epoch=2", "scheduler.patience=1"]),
+        ([5], ["trainer.accumulate_grad_batches=3", "scheduler=cosine", "trainer.max_epochs=2", *EVERY_3_BATCHES]),
+        ([4], ["trainer.max_epochs=-1", "+trainer.max_steps=5", "+trainer.val_check_interval=0.5", "scheduler=cosine"]),
+        ([3], ["trainer.limit_val_batches=0", "trainer.max_epochs=2", "scheduler=none"]),
     ],
-    ids=lambda options: options[0].lstrip("+"),
+    ids=lambda options: options[0].lstrip("+") if isinstance(options[0], str) else "",
 )
 def test_what_is_stopped_within_an_epoch_ends_at_the_same_weights(
-    train: Entry, runs: Path, falls_in: Any, options: list[str]
+    train: Entry, runs: Path, falls_in: Any, stops: list[int], options: list[str]
 ) -> None:
-    options = ["trainer.max_epochs=3", *options]
+    of_epoch = 4 if "trainer.accumulate_grad_batches=3" in options else 2
+    options = ["trainer.max_epochs=3", f"trainer.limit_train_batches={of_epoch}", *options]
     assert train("name=whole", *options).code == 0
-    # Of 4 an epoch: after the first validation; and once again, as what is continued twice is the same for all.
-    for batches in (5, 2) if "trainer.num_sanity_val_steps=1" in options else (5,):
+    for number, batches in enumerate(stops, 1):
         falls_in(batches, interruption)
         assert train("name=parts", *options).code != 0
+        assert run_files.read_status(runs / "parts")["state"] == "interrupted"
+        assert len(rows(runs / "parts")) == number * ((batches - 1) // of_epoch)
+        Run.read(runs / "parts", "last").net()  # what there is can be evaluated
     falls_in(0, interruption)
     assert train("name=parts", *options).code == 0
     assert same(runs / "whole", runs / "parts")
@@ -109,19 +116,20 @@ def test_what_is_stopped_within_an_epoch_ends_at_the_same_weights(
 
 
 def test_an_end_within_an_epoch_is_continued_from_the_whole_one_before(train: Entry, runs: Path) -> None:
-    assert train("name=whole", *RANDOM, "trainer.max_epochs=9", "+trainer.max_steps=9").code == 0
-    for steps in (2, 6, 7, 9):
-        result = train("name=parts", *RANDOM, "trainer.max_epochs=9", f"+trainer.max_steps={steps}")
+    options = (*RANDOM, "trainer.max_epochs=9", "trainer.limit_train_batches=3")
+    assert train("name=whole", *options, "+trainer.max_steps=7").code == 0
+    for steps in (1, 4, 5, 7):
+        result = train("name=parts", *options, f"+trainer.max_steps={steps}")
         assert result.code == 0, result.err
-        assert ("Continuing" in result.out) == (steps > 6)  # before, no epoch was whole
+        assert ("Continuing" in result.out) == (steps > 4)  # before, no epoch was whole
         assert run_files.read_status(runs / "parts")["steps"] == steps
-        assert (runs / "parts/checkpoints/whole.ckpt").exists() == (steps > 2)
+        assert (runs / "parts/checkpoints/whole.ckpt").exists() == (steps > 1)
     assert same(runs / "whole", runs / "parts")
 
 
 def test_early_stopping_stays_stopped(train: Entry, runs: Path) -> None:
     stopping = "{_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: val/score, patience: 1}"
-    options = ("name=a", "optimizer.lr=0.0", f"+trainer.callbacks=[{stopping}]")
+    options = ("name=a", "optimizer.lr=0.0", "trainer.limit_train_batches=1", f"+trainer.callbacks=[{stopping}]")
     assert train(*options, "trainer.max_epochs=6").code == 0
     assert [row["epoch"] for row in rows(runs / "a")] == ["0", "1"]
     assert "is finished already" in train(*options, "trainer.max_epochs=9").out
@@ -135,15 +143,16 @@ def test_early_stopping_stays_stopped(train: Entry, runs: Path) -> None:
 
 
 def test_a_signal_ends_the_step_the_run_and_the_sweep(train: Entry, runs: Path, falls_in: Any) -> None:
-    assert train("name=whole", "loss=esr", "trainer.max_epochs=2").code == 0
-    falls_in(5, lambda: os.kill(os.getpid(), signal.SIGTERM))  # after what looks for it, hence within the next step
-    result = train("-m", "loss=esr,l1", "name=${choices.loss}", "trainer.max_epochs=2")
+    options = ("trainer.max_epochs=2", "trainer.limit_train_batches=3")
+    assert train("name=whole", "loss=esr", *options).code == 0
+    falls_in(4, lambda: os.kill(os.getpid(), signal.SIGTERM))  # after what looks for it, hence within the next step
+    result = train("-m", "loss=esr,l1", "name=${choices.loss}", *options)
     assert result.code == 143
     assert not (runs / "l1").exists()
     status = run_files.read_status(runs / "esr")
-    assert (status["state"], status["stopped_by"], status["steps"]) == ("interrupted", "SIGTERM", 6)
+    assert (status["state"], status["stopped_by"], status["steps"]) == ("interrupted", "SIGTERM", 5)
     assert "name=esr continues it" in result.out
-    assert train("-m", "loss=esr", "name=${choices.loss}", "trainer.max_epochs=2").code == 0
+    assert train("-m", "loss=esr", "name=${choices.loss}", *options).code == 0
     assert same(runs / "whole", runs / "esr")
 
 
@@ -166,19 +175,20 @@ def test_slurm_is_asked_to_queue_the_job_again(
     scontrol.chmod(0o755)
     monkeypatch.setenv("PATH", f"{scontrol.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_JOB_ID", "124")
-    falls_in(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    assert train("name=a").code == 143
+    options = ("name=a", "trainer.limit_train_batches=3")
+    falls_in(1, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert train(*options).code == 143
     assert not (tmp_path / "asked").exists()  # who sends SIGTERM decides on its own
-    falls_in(2, lambda: os.kill(os.getpid(), signal.SIGUSR1))
-    assert train("name=a").code == 138
+    falls_in(1, lambda: os.kill(os.getpid(), signal.SIGUSR1))
+    assert train(*options).code == 138
     status = run_files.read_status(runs / "a")
     assert (status["state"], status["stopped_by"]) == ("interrupted", "SIGUSR1")
     assert (tmp_path / "asked").read_text() == "requeue 124\n"
     told.write_text("JobId=124 JobState=RUNNING PreemptTime=2026-11-27T11:29:02")  # in the partition's GraceTime
-    falls_in(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    assert train("name=a").code == 143
+    falls_in(1, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert train(*options).code == 143
     assert (tmp_path / "asked").read_text() == 2 * "requeue 124\n"
-    assert train("name=a").code == 0
+    assert train(*options).code == 0
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "120")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "4")
     requeue()
@@ -230,9 +240,9 @@ def test_a_killed_training_is_continued(
     """Killed before its first checkpoint, and in the second epoch; its steps draw from torch's generator."""
     step = System.training_step
     monkeypatch.setattr(System, "training_step", lambda self, *batch: step(self, *batch) * (0.5 + torch.rand(())))
-    options = (*RANDOM, "trainer.max_epochs=2", "scheduler=cosine")
+    options = (*RANDOM, "trainer.max_epochs=2", "trainer.limit_train_batches=2", "scheduler=cosine")
     assert train("name=whole", *options).code == 0
-    for batches in (2, 6):  # of 4 an epoch
+    for batches in (1, 3):
         falls_in(batches, dies)
         copy = forked(lambda: train("name=parts", *options))
         assert ended(copy) == -signal.SIGKILL
@@ -254,7 +264,8 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_old_one(
     train: Entry, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A half of it is written when the process dies, so that nothing is cleaned up."""
-    options = ("trainer.max_epochs=2", "optimizer.lr=0.003")  # at which the second epoch is the better one
+    # At this rate the second epoch is the better one.
+    options = ("trainer.max_epochs=2", "trainer.limit_train_batches=2", "optimizer.lr=0.01")
     assert train("name=whole", *options).code == 0
     save = torch.save
     for file in ("best", "last"):
