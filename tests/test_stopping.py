@@ -83,31 +83,31 @@ def dies() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+SHORT = "trainer.limit_train_batches=2"  # of an epoch
+HALVES = "+trainer.val_check_interval=0.5"
+
+
 @pytest.mark.parametrize(
-    ("stops", "options"),  # after so many batches, and after so many more of the continued training
+    ("options", "stops"),  # after so many batches of a command, with so many whole epochs in all
     [
-        (
-            [4, 4],
-            ["+trainer.val_check_interval=0.5", "trainer.num_sanity_val_steps=1", "scheduler.patience=1", *RANDOM],
-        ),
-        ([5], ["+trainer.check_val_every_n_epoch=2", "scheduler.patience=1"]),
-        ([5], ["trainer.accumulate_grad_batches=3", "scheduler=cosine", "trainer.max_epochs=2", *EVERY_3_BATCHES]),
-        ([4], ["trainer.max_epochs=-1", "+trainer.max_steps=5", "+trainer.val_check_interval=0.5", "scheduler=cosine"]),
-        ([3], ["trainer.limit_val_batches=0", "trainer.max_epochs=2", "scheduler=none"]),
+        ([HALVES, SHORT, "trainer.num_sanity_val_steps=1", "scheduler.patience=1", *RANDOM], [(4, 1), (4, 2)]),
+        (["+trainer.check_val_every_n_epoch=2", SHORT, "scheduler.patience=1"], [(5, 2)]),
+        (["trainer.accumulate_grad_batches=3", "scheduler=cosine", "trainer.max_epochs=2", *EVERY_3_BATCHES], [(5, 1)]),
+        (["trainer.max_epochs=-1", "+trainer.max_steps=5", HALVES, SHORT, "scheduler=cosine"], [(4, 1)]),
+        (["trainer.limit_val_batches=0", "trainer.max_epochs=2", SHORT, "scheduler=none"], [(3, 1)]),
     ],
-    ids=lambda options: options[0].lstrip("+") if isinstance(options[0], str) else "",
+    ids=["halves", "every_2_epochs", "every_3_batches", "steps", "no_validation"],
 )
 def test_what_is_stopped_within_an_epoch_ends_at_the_same_weights(
-    train: Entry, runs: Path, falls_in: Any, stops: list[int], options: list[str]
+    train: Entry, runs: Path, falls_in: Any, options: list[str], stops: list[tuple[int, int]]
 ) -> None:
-    of_epoch = 4 if "trainer.accumulate_grad_batches=3" in options else 2
-    options = ["trainer.max_epochs=3", f"trainer.limit_train_batches={of_epoch}", *options]
+    options = ["trainer.max_epochs=3", *options]
     assert train("name=whole", *options).code == 0
-    for number, batches in enumerate(stops, 1):
+    for batches, epochs in stops:
         falls_in(batches, interruption)
         assert train("name=parts", *options).code != 0
         assert run_files.read_status(runs / "parts")["state"] == "interrupted"
-        assert len(rows(runs / "parts")) == number * ((batches - 1) // of_epoch)
+        assert len(rows(runs / "parts")) == epochs
         Run.read(runs / "parts", "last").net()  # what there is can be evaluated
     falls_in(0, interruption)
     assert train("name=parts", *options).code == 0
@@ -240,7 +240,7 @@ def test_a_killed_training_is_continued(
     """Killed before its first checkpoint, and in the second epoch; its steps draw from torch's generator."""
     step = System.training_step
     monkeypatch.setattr(System, "training_step", lambda self, *batch: step(self, *batch) * (0.5 + torch.rand(())))
-    options = (*RANDOM, "trainer.max_epochs=2", "trainer.limit_train_batches=2", "scheduler=cosine")
+    options = (*RANDOM, "trainer.max_epochs=2", SHORT, "scheduler=cosine")
     assert train("name=whole", *options).code == 0
     for batches in (1, 3):
         falls_in(batches, dies)
@@ -265,7 +265,7 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_old_one(
 ) -> None:
     """A half of it is written when the process dies, so that nothing is cleaned up."""
     # At this rate the second epoch is the better one.
-    options = ("trainer.max_epochs=2", "trainer.limit_train_batches=2", "optimizer.lr=0.01")
+    options = ("trainer.max_epochs=2", SHORT, "optimizer.lr=0.01")
     assert train("name=whole", *options).code == 0
     save = torch.save
     for file in ("best", "last"):
