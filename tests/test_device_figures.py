@@ -30,7 +30,7 @@ from scripts.measure.figures import (
 from tests import scored_runs
 from tests.conftest import LOW_RATE
 
-RATE = 44_100
+RATE = 16_000
 SETTINGS: list[Setting] = [(0, 50.0), (1, 75.0)]
 
 

@@ -19,7 +19,7 @@ from scripts.measure.steady import (
     static_curve,
 )
 
-RATES = (44_100, 48_000, 96_000)
+RATES = (44_100, 48_000)
 LEVELS = np.array(LEVELS_DB, dtype=float)
 
 
