@@ -152,9 +152,10 @@ def test_dragging_over_the_picture_loops_that_part(visit: Open) -> None:
     region = page.evaluate("report.player.region")
     assert [region["start"], region["end"]] == pytest.approx([0.5, 0.6], abs=0.01)
     page.click("#player button:text('Play')")
+    until(page, "report.player.playing")
     positions = page.evaluate("""async () => {
       const found = [];
-      for (let n = 0; n < 30; n++) {
+      for (let n = 0; n < 40; n++) {
         found.push(report.player.position);
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
