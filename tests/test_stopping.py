@@ -33,14 +33,19 @@ def weights(folder: Path, checkpoint: str = "last") -> dict[str, torch.Tensor]:
 
 
 def same(a: Path, b: Path) -> bool:
-    """Whether weights, generator of the loss, rows and files of two runs are equal."""
+    """Whether weights, generator of the loss, schedule, rows and files of two runs are equal."""
     for checkpoint in ("last", "best"):
         first, second = weights(a, checkpoint), weights(b, checkpoint)
         assert first.keys() == second.keys()
         if not all(torch.equal(first[name], second[name]) for name in first):
             return False
     files = [sorted(file.relative_to(folder) for file in folder.rglob("*") if file.is_file()) for folder in (a, b)]
-    return rows(a) == rows(b) and files[0] == files[1]
+    return rows(a) == rows(b) and schedules(a) == schedules(b) and files[0] == files[1]
+
+
+def schedules(folder: Path) -> Any:
+    """What a continued training would know of the schedule."""
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["lr_schedulers"]
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
