@@ -144,8 +144,8 @@ def la2a(
 def _photocell(over_db: Iterable[float], beta: float, period: float) -> list[float]:
     """Gain reduction in dB for the input's level over the threshold, step by step of `period` seconds.
 
-    Plain floats on purpose: a step costs 1 µs, as much as one call of NumPy. A loop over the steps of all
-    recordings at once is faster only from some 30 recordings on.
+    Plain floats on purpose: a step costs half a microsecond, as much as one call of NumPy; it would cost a whole one
+    with `min` and `max`. A loop over the steps of all recordings at once is faster only for many recordings.
     """
     charge = 1 - exp(-period / SLOW_CHARGE_TIME)
     fall = 1 - exp(-period / FAST_RELEASE_TIME)
@@ -156,7 +156,8 @@ def _photocell(over_db: Iterable[float], beta: float, period: float) -> list[flo
     for over in over_db:
         v = (over - (1 - beta) * r) / KNEE_DB
         softplus = v + log1p(exp(-v)) if v > 0 else log1p(exp(v))
-        u = min(GAMMA * KNEE_DB * softplus, MAX_REDUCTION_DB)
+        u = GAMMA * KNEE_DB * softplus
+        u = MAX_REDUCTION_DB if u > MAX_REDUCTION_DB else u
 
         aim = SLOW_SHARE * u
         if aim > slow:
@@ -165,14 +166,14 @@ def _photocell(over_db: Iterable[float], beta: float, period: float) -> list[flo
             time = SLOW_DISCHARGE_TIME * (1 + SLOW_DISCHARGE_MEMORY * memory)
             slow += (1 - exp(-period / time)) * (aim - slow)
 
-        aim = max(u - slow, 0.0)
+        aim = 0.0 if u < slow else u - slow
         if aim > fast:
             fast += (1 - exp(-period * (1 + u / FAST_ATTACK_DB) / FAST_ATTACK_TIME)) * (aim - fast)
         else:
             fast += fall * (aim - fast)
 
         r = fast + slow
-        aim = min(r / MEMORY_FULL_DB, 1.0)
+        aim = 1.0 if r > MEMORY_FULL_DB else r / MEMORY_FULL_DB
         memory += (learn if aim > memory else forget) * (aim - memory)
         reduction.append(r)
     return reduction
