@@ -17,7 +17,8 @@ from data.la2a import la2a
 from scripts import make_dataset
 from tests.forked import ended, forked
 
-TINY = {"minutes": 0.05}
+RATE = 16_000  # Hz, the lowest
+TINY = {"minutes": 0.05, "sample_rate": RATE}
 
 
 def digests(root):
@@ -42,10 +43,10 @@ def tiny(tmp_path_factory, _short):
 
 
 def test_layout_is_signaltrains(tiny):
-    found = signaltrain.recordings(tiny)
+    found = signaltrain.recordings(tiny, RATE)
     assert found == embedded.recordings(tiny, **TINY)
     assert {split: len(r) for split, r in found.items()} == {"train": 2, "val": 2, "test": 3}
-    assert sum(r.frames for r in found["train"]) == 3 * 44100
+    assert sum(r.frames for r in found["train"]) == 3 * RATE
     for recording in [r for split in found.values() for r in split]:
         assert recording.target.name.startswith(f"target_{recording.id}_LA2A_synth__{recording.setting}")
         x, y = audio.read(recording.input), audio.read(recording.target)
@@ -55,12 +56,12 @@ def test_layout_is_signaltrains(tiny):
 
 def test_target_is_the_la2a_at_the_setting_of_the_name(tiny):
     noise = 10 ** (-81 / 20) / np.sqrt(2)
-    for recording in signaltrain.recordings(tiny)["test"]:
+    for recording in signaltrain.recordings(tiny, RATE)["test"]:
         switch, knob = recording.controls
-        expected = la2a(audio.read(recording.input), 100 * knob, switch, seed=None)
+        expected = la2a(audio.read(recording.input), 100 * knob, switch, RATE, seed=None)
         error = audio.read(recording.target) - expected
         assert np.std(error) == pytest.approx(noise, rel=0.02)
-        other = la2a(audio.read(recording.input), 0, seed=None)
+        other = la2a(audio.read(recording.input), 0, sample_rate=RATE, seed=None)
         assert np.std(audio.read(recording.target) - other) > 10 * noise
 
 
@@ -94,13 +95,13 @@ def test_reused_while_the_options_are_the_same(tiny, monkeypatch):
     ("options", "message"),
     [
         ({"minutes": 0.2}, "was made with minutes=0.05; asked for is minutes=0.2. Choose another folder"),
-        ({"minutes": 0.05, "seed": 5}, "was made with seed=0; asked for is seed=5"),
+        ({"seed": 5}, "was made with seed=0; asked for is seed=5"),
     ],
 )
 def test_set_of_other_options_is_left_alone(tiny, options, message):
     before = digests(tiny)
     with pytest.raises(ValueError, match=message):
-        embedded.recordings(tiny, **options)
+        embedded.recordings(tiny, **TINY | options)
     assert digests(tiny) == before
 
 
@@ -200,18 +201,18 @@ def test_wrong_options_are_named_before_anything_is_written(tmp_path, options, m
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_sample_rate(tmp_path):
-    found = embedded.recordings(tmp_path / "set", minutes=0.05, sample_rate=48000)
-    assert {r.sample_rate for split in found.values() for r in split} == {48000}
+def test_sample_rate_if_none_is_asked_for(tmp_path):
+    found = embedded.recordings(tmp_path / "set", minutes=0.05)
+    assert {r.sample_rate for split in found.values() for r in split} == {44_100}
 
 
 def test_script_tells_what_it_wrote(tiny, capsys):
-    make_dataset.main(["--root", str(tiny), "--minutes", "0.05"])
+    make_dataset.main(["--root", str(tiny), "--minutes", "0.05", "--sample-rate", str(RATE)])
     out = capsys.readouterr().out
     assert str(tiny) in out
     assert "train     0.1 min, 2 recordings, 2 settings:" in out
     with pytest.raises(SystemExit, match=r"error: .*was made with minutes=0.05"):
-        make_dataset.main(["--root", str(tiny), "--minutes", "3"])
+        make_dataset.main(["--root", str(tiny), "--minutes", "3", "--sample-rate", str(RATE)])
 
 
 def test_script_tells_how_to_train_on_what_it_wrote(monkeypatch, capsys):
@@ -231,4 +232,4 @@ def test_script_needs_no_torch(monkeypatch):
 
 def test_settings_are_plain_json(tiny):
     settings = json.loads((tiny / "dataset.json").read_text())
-    assert settings == {"format": FORMAT, "minutes": 0.05, "seed": 0, "sample_rate": 44100}
+    assert settings == {"format": FORMAT, "minutes": 0.05, "seed": 0, "sample_rate": RATE}
