@@ -95,6 +95,8 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setitem(sys.modules, "wandb.sdk.launch.inputs.internal", None)  # whose import takes 1.5 s for nothing
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
+        # The first backward pass after an export would start threads; then no copy of this process could train.
+        torch.ones((), requires_grad=True).backward()
         yield
         torch.set_num_threads(threads)
 
