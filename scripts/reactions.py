@@ -171,17 +171,20 @@ class Rating:
     """
 
     def __init__(self, loss: Loss, target: Tensor, levels_db: NDArray[np.int64] = LEVELS_DB) -> None:
-        self.loss = loss
+        self.bound = loss.bind(target)
         self.target = target
         self.levels_db = levels_db
-        self.least = loss(target, target).item()
+        self.least = self._loss(target)
         noise = like(target)
         costs = [self.cost(target + noise * 10 ** (float(level) / 20)) for level in levels_db]
         self.costs = np.maximum.accumulate(np.maximum(costs, ROUNDING))
 
     def cost(self, x: Tensor) -> float:
         """The loss beyond that of an input equal to the target."""
-        return self.loss(x, self.target).item() - self.least
+        return self._loss(x) - self.least
+
+    def _loss(self, x: Tensor) -> float:
+        return self.bound.report(x)["loss"].item()
 
     def __call__(self, change: Change) -> float:
         """Level in dB relative to the signal; −inf for a change that is not heard, inf for one beyond all noise."""

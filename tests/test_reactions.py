@@ -33,24 +33,30 @@ LEVELS = ("gain reduction", "loudness", "cumulative energy")
 
 
 @cache
-def beginning() -> Tensor:
-    """A third of the picture's."""
-    return reactions.signal()[..., :40_000]
+def whole() -> Tensor:
+    """The picture's signal."""
+    return reactions.signal()
 
 
 @pytest.fixture
 def signal() -> Tensor:
-    return beginning()
+    return middle()
+
+
+def middle() -> Tensor:
+    """As much of it as the longest FFT asks for; what is loud there, and what is not, is typical."""
+    return whole()[..., 60_000:80_000]
 
 
 @cache
 def rated(name: str) -> Rating:
     """The rating by a loss on a coarse scale, which costs as much as eleven losses and is therefore made once."""
-    return Rating(LOSSES[name], beginning(), np.arange(-60, 21, 8))
+    return Rating(LOSSES[name], middle(), np.arange(-60, 21, 8))
 
 
 def cost(loss: Loss, x: Tensor, y: Tensor) -> float:
-    return loss(x, y).item() - loss(y, y).item()
+    bound = loss.bind(y)
+    return bound(x).item() - bound(y).item()
 
 
 def offset(x: Tensor) -> Tensor:
@@ -87,7 +93,8 @@ def test_a_scale_invariant_stft_is_blind_to_gain_and_the_others_are_not(signal: 
     louder = 1.1 * signal
     assert cost(STFTLoss(scale_invariance=True), louder, signal) < 1e-3 * cost(STFTLoss(), louder, signal)
     for name in set(LOSSES) - {"DC", "SI-SDR", "transport"}:
-        assert cost(LOSSES[name], louder, signal) > cost(LOSSES[name], signal + 0.01 * like(signal), signal)
+        bound = LOSSES[name].bind(signal)
+        assert bound(louder) > bound(signal + 0.01 * like(signal))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +179,7 @@ def test_phase_and_pre_emphasis_hear_a_sample_of_delay_as_if_it_were_another_sig
 
 
 def test_the_phase_term_is_blind_to_level(signal: Tensor) -> None:
-    phase = STFTLoss(w_sc=0.0, w_log_mag=0.0, w_phs=1.0)
+    phase = STFTLoss(w_sc=0.0, w_log_mag=0.0, w_phs=1.0, eps=1e-12)  # no bin is below the floor
     assert phase(1.5 * signal, signal) < 1e-9
     assert phase(-signal, signal).item() == pytest.approx(math.pi**2)
 
@@ -241,7 +248,7 @@ def test_levels_are_blind_to_the_spectrum_and_to_time_within_a_frame(signal: Ten
         rating = Rating(LOSSES[name], tone(500, 1))
         assert rating(lambda _: tone(1000, 1)) < -30
     assert cost(LOSSES["gain reduction"], shifted(signal, 10), signal) < 0.5
-    assert LOSSES["loudness"](shifted(signal, 1000), signal) < 0.05
+    assert LOSSES["loudness"](shifted(whole(), 1000), whole()) < 0.05
 
 
 def test_transport_is_blind_to_level_and_hears_how_far_a_tone_is_off() -> None:
@@ -274,9 +281,8 @@ def test_sum_and_difference_hear_swapped_channels_only_if_the_inner_loss_hears_p
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if name != "DC"])
 def test_a_noise_is_rated_by_its_own_level(signal: Tensor, name: str) -> None:
-    part = signal[..., :20_000]
-    noise = 10 ** (-26 / 20) * like(part)
-    rating = Rating(LOSSES[name], part, reactions.LEVELS_DB[16:22])  # of the scale, the steps around it
+    noise = 10 ** (-26 / 20) * like(signal)
+    rating = Rating(LOSSES[name], signal, reactions.LEVELS_DB[18:20])  # of the scale, the steps around it
     assert rating(lambda x: x + noise) == pytest.approx(-26, abs=0.3)
 
 
