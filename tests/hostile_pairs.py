@@ -81,24 +81,24 @@ PAIRS: dict[str, Pair] = {
     "quiet tail of the target": (x, quiet_tail(y)),
 }
 
-# All of them as one batch, two items each.
-EVERY_INPUT, EVERY_TARGET = (torch.cat([pair[side] for pair in PAIRS.values()]) for side in (0, 1))
+# All of them as one batch, an item of two channels each.
+EVERY_INPUT, EVERY_TARGET = (torch.cat([pair[side][:1] for pair in PAIRS.values()]) for side in (0, 1))
 
 
 def of_each_case(call: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss of each case of a batch that holds two items of each: of all at once, where it does not pool them."""
+    """The loss of each case of such a batch: of all at once, where it does not pool them."""
     loss = build(call)
     if "pool" in call:
-        return lambda input, target: torch.stack(list(map(loss, input.split(2), target.split(2))))
+        return lambda input, target: torch.stack(list(map(loss, input.split(1), target.split(1))))
     everywhere(loss, reduction="none")
-    return lambda input, target: loss(input, target).reshape(len(input) // 2, -1).mean(-1)
+    return lambda input, target: loss(input, target).reshape(len(input), -1).mean(-1)
 
 
 def steps_help(loss: Callable[[Tensor, Tensor], Tensor], gradient: Tensor, input: Tensor, target: Tensor) -> Tensor:
     """For each case, whether a step against its gradient lowers its loss; in float64, as in `some_step_helps`."""
 
     def peak(signal: Tensor) -> Tensor:
-        return signal.abs().reshape(len(signal) // 2, -1).amax(-1).repeat_interleave(2).view(-1, 1, 1)
+        return signal.abs().amax((1, 2), keepdim=True)
 
     input, target, gradient = input.double(), target.double(), gradient.double()
     by = gradient / peak(gradient).clamp(min=torch.finfo(torch.float64).tiny) * torch.maximum(peak(input), peak(target))
@@ -106,13 +106,13 @@ def steps_help(loss: Callable[[Tensor, Tensor], Tensor], gradient: Tensor, input
         before = loss(input, target)
         helped = torch.zeros(len(before), dtype=torch.bool)
         for step in STEPS:
-            left = (~helped).repeat_interleave(2)
+            left = ~helped
             if left.any():
-                helped[~helped] = loss(input[left] - step * by[left], target[left]) < before[~helped]
+                helped[left] = loss(input[left] - step * by[left], target[left]) < before[left]
     return helped
 
 
 def cases_where(wrong: Tensor) -> list[str]:
     """The names of the cases of `EVERY_INPUT` in which something is wrong; all, if their loss is pooled."""
-    of_case = wrong.expand(2 * len(PAIRS), *wrong.shape[1:]).reshape(len(PAIRS), -1).any(-1)
+    of_case = wrong.expand(len(PAIRS), *wrong.shape[1:]).reshape(len(PAIRS), -1).any(-1)
     return [case for case, is_wrong in zip(PAIRS, of_case, strict=True) if is_wrong]

@@ -1,5 +1,6 @@
 """A call draws random resolutions once, whatever holds the loss, and a repeated call has the draw of its own."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,11 +17,11 @@ from auraloss.time import L1Loss
 from tests.loss_calls import noise
 
 INPUT, TARGET = noise(2, 2, 600).float(), noise(2, 2, 600, seed=1).float()
-REENTRANT = pytest.mark.parametrize("reentrant", [False, True])
 
 
-def rr(**options: Any) -> RandomResolutionSTFTLoss:
-    return RandomResolutionSTFTLoss(2, 16, 256, **{"seed": 3, **options})
+def rr() -> RandomResolutionSTFTLoss:
+    """Its first draw is the longest, which fits no signal of 100 samples."""
+    return RandomResolutionSTFTLoss(1, 16, 256, seed=17)
 
 
 class OfAll(Loss):
@@ -134,7 +135,6 @@ def backward_gradients(
     return [x.grad for x in inputs if x.grad is not None]
 
 
-@REENTRANT
 @pytest.mark.parametrize(
     ("part", "name"),
     [
@@ -142,12 +142,12 @@ def backward_gradients(
         *((part, "weighted") for part in (padded, behind_a_network, nested)),
     ],
 )
-def test_a_repeated_call_has_its_own_draw(part: Any, name: str, reentrant: bool) -> None:
-    for order in ("together", "201"):
-        gradients = [backward_gradients(part, composites()[name], order, kind) for kind in (None, reentrant)]
-        assert len(gradients[0]) == 3
-        for plain, repeated_ in zip(*gradients, strict=True):
-            torch.testing.assert_close(plain, repeated_, rtol=1e-5, atol=1e-7)
+def test_a_repeated_call_has_its_own_draw(part: Any, name: str) -> None:
+    plain = backward_gradients(part, composites()[name], "together", None)
+    assert len(plain) == 3
+    for order, reentrant in itertools.product(("together", "201"), (False, True)):
+        gradients = backward_gradients(part, composites()[name], order, reentrant)
+        torch.testing.assert_close(gradients, plain, rtol=1e-5, atol=1e-7)
 
 
 def test_a_backward_pass_may_be_repeated_and_come_by_another_way() -> None:

@@ -1,5 +1,6 @@
 """Mel and chroma filterbanks: equal to librosa's, and to what follows from their definitions."""
 
+import itertools
 import math
 from collections.abc import Callable
 from copy import deepcopy
@@ -32,10 +33,9 @@ def librosa_mel(filters: Any, sample_rate: float, fft_size: int, n_mels: int) ->
 
 
 @pytest.mark.filterwarnings("ignore:Empty filters detected:UserWarning")
-@pytest.mark.parametrize("turn", range(12))
-def test_mel_equals_librosa_without_exactly_its_rows_of_zeros(filters: Any, turn: int) -> None:
-    """A Latin square: each size, sample rate and number of bands with each of the others once."""
-    for place, fft_size in enumerate(FFT_SIZES):
+def test_mel_equals_librosa_without_exactly_its_rows_of_zeros(filters: Any) -> None:
+    """Of a Latin square a third: each size, sample rate and number of bands with four of each of the others."""
+    for turn, (place, fft_size) in itertools.product(range(2, 12, 3), enumerate(FFT_SIZES)):
         sample_rate, n_mels = SAMPLE_RATES[(place + turn) % 12], N_MELS[(2 * place + turn) % 12]
         expected = librosa_mel(filters, sample_rate, fft_size, n_mels)
         found = mel_filterbank(sample_rate, fft_size, n_mels)
@@ -114,15 +114,14 @@ def test_a_bin_at_half_the_sample_rate_makes_no_mel_band(sample_rate: int, fft_s
 
 
 @pytest.mark.parametrize("octave", [4, 5, 6])
-@pytest.mark.parametrize("semitone", range(12))
-def test_a_note_lands_in_its_pitch_class(semitone: int, octave: int) -> None:
+def test_a_note_lands_in_its_pitch_class(octave: int) -> None:
     # C is nine semitones below A; A4 = 440 Hz is row 9.
-    frequency = 440 * 2 ** (octave - 4 + (semitone - 9) / 12)
-    time = torch.arange(8192) / 44100
-    spectrum = torch.fft.rfft(torch.hann_window(8192) * torch.sin(2 * math.pi * frequency * time)).abs()
-    chroma = chroma_filterbank(44100, 8192) @ spectrum
-    assert chroma.argmax() == semitone
-    assert chroma[semitone] > 2 * chroma[(semitone + 6) % 12]
+    semitones = torch.arange(12)
+    frequencies = 440 * 2 ** (octave - 4 + (semitones - 9) / 12)
+    tones = torch.sin(2 * math.pi * frequencies[:, None] * torch.arange(8192) / 44100)
+    chroma = torch.fft.rfft(torch.hann_window(8192) * tones).abs() @ chroma_filterbank(44100, 8192).mT
+    assert torch.equal(chroma.argmax(-1), semitones)
+    assert (chroma[semitones, semitones] > 2 * chroma[semitones, (semitones + 6) % 12]).all()
 
 
 def test_chroma_of_440_hz_by_hand() -> None:

@@ -129,8 +129,10 @@ def test_first_and_second_derivatives_of_the_spectrum(fft_size: int, hop: int, l
         transform, magnitude = spectrum(signal, window, fft_size, hop, 1e-12)
         return torch.view_as_real(transform), magnitude
 
-    assert torch.autograd.gradcheck(both, signal)
-    assert torch.autograd.gradgradcheck(both, signal)
+    # Of a random direction instead of every sample by itself, and therefore nearer.
+    near = {"fast_mode": True, "atol": 1e-9, "rtol": 1e-6}
+    assert torch.autograd.gradcheck(both, signal, **near)
+    assert torch.autograd.gradgradcheck(both, signal, **near)
 
 
 @pytest.mark.parametrize("squared", [False, True])
@@ -158,7 +160,7 @@ def test_first_and_second_derivatives_of_losses_on_the_waveform(loss: Loss) -> N
 
 @pytest.mark.parametrize("filter_type", ["hp", "fd", "aw"])
 def test_gradient_of_a_filter(filter_type: str) -> None:
-    signal = noise(140)[0].requires_grad_()
+    signal = noise(20)[0].requires_grad_()
     assert torch.autograd.gradcheck(FIRFilter(filter_type, ntaps=5).filter, signal)
 
 

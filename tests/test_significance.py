@@ -50,8 +50,8 @@ def test_the_mean_weighs_segments_by_their_samples_and_runs_alike() -> None:
 
 
 def test_many_recordings_of_one_run_give_the_t_interval_of_a_textbook() -> None:
-    values = np.random.default_rng(0).normal(3.0, 1.0, (1, 400))
-    half = stats.t.ppf(0.975, 399) * values.std(ddof=1) / 20
+    values = np.random.default_rng(0).normal(3.0, 1.0, (1, 100))
+    half = stats.t.ppf(0.975, 99) * values.std(ddof=1) / 10
     found = bounds(values)
     assert found.over == "recordings"
     assert found.low == pytest.approx(values.mean() - half, abs=0.01)
@@ -213,7 +213,8 @@ def test_a_difference_has_to_hold_over_segments_and_over_seeds() -> None:
     generator = np.random.default_rng(5)
     segments = generator.random((1, 8))
     a = segments + np.array([[0.0], [1.0], [2.0]])
-    b = a + 0.1 + np.array([[0.3], [-0.3], [0.1]])  # larger on every segment on average, but not for every seed
+    of_segments, of_seeds = np.linspace(0.1, 0.2, 12), np.array([[0.3], [-0.3], [0.1]])
+    b = a + of_segments + of_seeds  # larger on every segment on average, but not for every seed
     found = compare({"a": a, "b": b})[AB]
     over_seeds = stats.ttest_rel(a.mean(1), b.mean(1)).pvalue
     assert found.over == "segments and seeds"
