@@ -286,6 +286,7 @@ def test_a_network_that_fails_is_left_out_alone(
     worst = findings.Worst("runs/m", "mrstft", "MR", "5", "0__85", 0, 0, SEGMENT, "MR", 1.0, 2.0)
     info = {"root": str(low_rate_root), "sample_rate": LOW_RATE, "channels": 1, "trained_settings": ["0__85"]}
     monkeypatch.setattr(build.heard, "is_embedded", lambda root: embedded)
+    monkeypatch.setattr(build.heard, "PASSAGES", 1)
     heard = build.heard.gather(info, nets, [(worst, nets["MR"])], looks([("ESR", "esr"), ("MR", "mrstft")]), ALONE)
     labels = [signal["label"] for passage in heard.passages for signal in json.loads(passage["data"])["signals"]]
     assert "ESR" in labels
@@ -295,7 +296,7 @@ def test_a_network_that_fails_is_left_out_alone(
     assert heard.sections[0].title == ("As a device under test" if embedded else "Beside the recordings")
     assert all(note.startswith("MR ") and "not finite" in note for note in heard.notes)
     assert any("is missing among the device curves" in note for note in heard.notes)
-    assert any("is not heard in “Limit, peak reduction 55" in note for note in heard.notes)
+    assert any("is not heard in “Compress, peak reduction 100" in note for note in heard.notes)
     assert any("is not heard in its worst segments" in note for note in heard.notes)
 
 
