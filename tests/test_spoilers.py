@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 import soundfile
 
+from data import signaltrain
 from data.segments import Chunks
-from data.signaltrain import check_content, recordings
+from data.signaltrain import Recording, check_content
 from data.spoilers import spoilers
 from scripts import check_dataset
 
+RATE = 16_000  # Hz
 SPLITS = {1: "Train", 2: "Train", 3: "Val", 4: "Test"}
 
 
 def programme(number: int, seconds: float = 1.0) -> np.ndarray:
-    noise = np.random.default_rng(number).standard_normal(round(seconds * 44_100))
+    noise = np.random.default_rng(number).standard_normal(round(seconds * RATE))
     return 0.15 * np.convolve(noise, np.ones(8) / 3, "same")
 
 
@@ -26,8 +28,8 @@ def write(root: Path, number: int, x: np.ndarray, y: np.ndarray, kind: str = "wa
     folder = root / SPLITS[number]
     folder.mkdir(parents=True, exist_ok=True)
     subtype = "FLOAT" if kind == "wav" else "PCM_24"
-    soundfile.write(folder / f"input_{number}_.{kind}", x, 44_100, subtype=subtype)
-    soundfile.write(folder / f"target_{number}_Dev__0__{10 * number}.{kind}", y, 44_100, subtype=subtype)
+    soundfile.write(folder / f"input_{number}_.{kind}", x, RATE, subtype=subtype)
+    soundfile.write(folder / f"target_{number}_Dev__0__{10 * number}.{kind}", y, RATE, subtype=subtype)
 
 
 @pytest.fixture
@@ -38,18 +40,22 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "set"
 
 
+def recordings(root: Path, channels: int = 1) -> dict[str, list[Recording]]:
+    return signaltrain.recordings(root, RATE, channels)
+
+
 def told(root: Path, capsys: pytest.CaptureFixture[str]) -> str:
     capsys.readouterr()
-    code = check_dataset.main(["--root", str(root)])
+    code = check_dataset.main(["--root", str(root), "--sample-rate", str(RATE)])
     shown = capsys.readouterr()
     assert code == (1 if "This would spoil" in shown.err else 0)
     assert "split  pairs" in shown.out
     return shown.err
 
 
-def test_a_set_without_fault_has_none(root: Path, tiny_root: Path) -> None:
+def test_a_set_without_fault_has_none(root: Path, low_rate_root: Path) -> None:
     assert spoilers(recordings(root)) == []
-    assert spoilers(recordings(tiny_root)) == []
+    assert spoilers(recordings(low_rate_root)) == []
 
 
 @pytest.mark.parametrize("lag", [1, 37, -3, 4410])
@@ -141,7 +147,7 @@ def test_formats_may_be_mixed(root: Path) -> None:
     found = recordings(root)
     assert [recording.input.suffix for recording in found["train"]] == [".wav", ".flac"]
     check_content(found)
-    chunks = Chunks(found["train"], 22_050, polarity_flip=False)
+    chunks = Chunks(found["train"], RATE // 2, polarity_flip=False)
     batch = chunks.__getitems__([(0, index) for index in range(len(chunks))])
     assert float((batch.target[2:] - batch.input[2:] / 2).abs().max()) < 1e-6
     assert float(batch.input[2:].abs().max()) > 0.1
