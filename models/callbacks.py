@@ -163,7 +163,7 @@ def _figure(audio: dict[str, Any], sample_rate: int) -> Any:
 
     figure = Figure(figsize=(9, 6))
     waves, spectra = figure.subplots(2, 1)
-    # Fixed margins: to find them ("constrained") takes longer than to draw.
+    # Fixed margins: to find them ("constrained") lays all labels out twice.
     figure.subplots_adjust(left=0.09, right=0.98, bottom=0.09, top=0.97, hspace=0.25)
     for name, signal in audio.items():
         seconds = torch.arange(len(signal)) / sample_rate
