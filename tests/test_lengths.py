@@ -24,11 +24,9 @@ def padded(filler: float) -> tuple[Tensor, Tensor]:
 
 @for_each(PER_ITEM)
 def test_a_padded_item_is_that_item_alone(call: str) -> None:
-    input, target = padded(torch.nan)
-    values = values_of(call)(input, target, LENGTHS)
-    alone = [
-        values_of(call)(input[i : i + 1, :, :count], target[i : i + 1, :, :count]) for i, count in enumerate(LENGTHS)
-    ]
+    loss, (input, target) = values_of(call), padded(torch.nan)
+    values = loss(input, target, LENGTHS)
+    alone = [loss(input[i : i + 1, :, :count], target[i : i + 1, :, :count]) for i, count in enumerate(LENGTHS)]
     torch.testing.assert_close(values, torch.cat(alone), rtol=1e-9, atol=1e-12)
 
 

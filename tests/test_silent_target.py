@@ -2,53 +2,41 @@
 
 import math
 
-import pytest
+import torch
 from torch import Tensor
 
-from tests.hostile_pairs import silence
-from tests.loss_calls import (
-    DECIBELS,
-    LOSSES,
-    build,
-    evaluate,
-    every_loss,
-    for_each,
-    is_scale_invariant,
-    noise,
-    some_step_helps,
-)
+from tests.hostile_pairs import of_each_case, silence, steps_help
+from tests.loss_calls import DECIBELS, LOSSES, SHAPE, build, evaluate, every_loss, for_each, is_scale_invariant, noise
 
 # The flat spectrum of a silent target scaled to the prediction's is as near to it at any level; and the gain reduction
 # does not count where the target is quieter than its floor.
 HEARS_LEVELS = [call for call in LOSSES if not is_scale_invariant(call) and "GainReduction" not in call]
 
 
-def audible() -> Tensor:
-    """Noise with an offset, which is all that the DC loss hears."""
-    return noise(seed=2) + 0.1
+def audible(levels: list[float]) -> Tensor:
+    """Noise with an offset, which is all that the DC loss hears; an item of each level."""
+    return torch.tensor(levels, dtype=torch.float64)[:, None, None] * (noise(1, *SHAPE[1:], seed=2) + 0.1)
 
 
 @for_each(HEARS_LEVELS)
 def test_a_silent_target_costs_more_the_louder_the_prediction(call: str) -> None:
-    loss = build(call)
     levels = [0.0, 1e-9, 1e-7, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0]
-    values = [loss(level * audible(), silence()).item() for level in levels]
+    input = audible(levels)
+    values = of_each_case(call)(input, torch.zeros_like(input)).tolist()
     assert all(map(math.isfinite, values))
     assert values == sorted(values)
     heard = [values[0], *values[levels.index(1e-3) :]]
     assert len(set(heard)) == len(heard)
 
 
-@pytest.mark.parametrize("level", [1e-3, 1.0])
 @for_each(HEARS_LEVELS)
-def test_a_silent_target_leads_the_prediction_towards_silence(call: str, level: float) -> None:
-    loss = build(call)
-    input = level * audible()
-    value, gradient, _ = evaluate(loss, input, silence())
-    along = (gradient * input).sum()
-    assert along > 0  # the loss falls when the prediction is turned down
-    assert loss((1 - 1e-3) * input, silence()) < value
-    assert some_step_helps(loss, gradient, input, silence())
+def test_a_silent_target_leads_the_prediction_towards_silence(call: str) -> None:
+    loss, input = of_each_case(call), audible([1e-3, 1.0])
+    silence = torch.zeros_like(input)
+    value, gradient, _ = evaluate(loss, input, silence)
+    assert ((gradient * input).sum((1, 2)) > 0).all()  # the loss falls when the prediction is turned down
+    assert (loss((1 - 1e-3) * input, silence) < value).all()
+    assert steps_help(loss, gradient, input, silence).all()
 
 
 @every_loss
