@@ -442,7 +442,7 @@ def test_what_cannot_be_exported_is_told_without_a_traceback(
 # The example beside the graphs
 
 
-@pytest.mark.parametrize(("frames", "channels"), [(50_001, 1), (5, 1), (9_000, 2)])
+@pytest.mark.parametrize(("frames", "channels"), [(50_001, 2), (5, 1)])
 def test_the_example_gives_the_networks_output(frames: int, channels: int, export: Path, tmp_path: Path) -> None:
     input = (0.2 * np.random.default_rng(0).standard_normal((channels, frames))).astype(np.float32)
     soundfile.write(tmp_path / "in.wav", input.T, RATE, "FLOAT")
