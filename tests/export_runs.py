@@ -12,7 +12,7 @@ from models.build import build_net
 from models.net import Net
 from models.product import ProductTCN
 
-SMALL = {  # with all that a network can have: an average over 64 samples besides, a product, look-ahead
+SMALL = {  # with all that a network can have: an average, a product, look-ahead
     "_target_": "models.product.ProductTCN",
     "blocks": 2,
     "kernel_size": 5,
