@@ -75,10 +75,10 @@ def whole(net: Net, input: Array, controls: tuple[float, ...]) -> Array:
         return net(F.pad(torch.from_numpy(input)[None], net.context), torch.tensor([controls]))[0].numpy()
 
 
-def minute(net: Net, seconds: float = 60) -> Pair:
-    """A pair at one setting; the output is that of `forward`."""
+def minute(net: Net, seconds: float = 60, level: float = 0.2) -> Pair:
+    """A pair at one setting, of noise with this RMS; the output is that of `forward`."""
     noise = np.random.default_rng(3).standard_normal((net.in_channels, round(seconds * RATE)))
-    input = (0.16 * noise).astype(np.float32)
+    input = (level * noise).astype(np.float32)
     pair = Pair("minute", input, whole(net, input, (0.0, 0.6)), [(0, (0.0, 0.6))])
     assert 0.05 < pair.output.std() < 0.5  # else there were nothing to compare
     assert np.abs(pair.output).max() < 0.99
@@ -110,7 +110,7 @@ def runner(file: str, export: Path, loaded: Loaded) -> Runner:
 
 @pytest.mark.parametrize(("file", "seconds"), [("step.onnx", 7), ("step.pt2", 6)])
 def test_blocks_of_any_size_give_the_networks_output(seconds: float, runner: Runner, about: dict[str, Any]) -> None:
-    pair = minute(export_runs.trained(export_runs.SMALL), seconds)
+    pair = minute(export_runs.trained(export_runs.SMALL), seconds, 0.16)
     output = replay.stream(runner, about, pair, sizes())
     np.testing.assert_allclose(output, pair.output, rtol=0, atol=1e-5)
 
