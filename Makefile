@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: study field gpu test test-all test-library lint bench clean
+.PHONY: install study field gpu test test-all test-library lint bench clean
 .DEFAULT_GOAL := test
 
 .venv/.installed: pyproject.toml constraints.txt
@@ -12,6 +12,8 @@ RUN := .venv/bin/python
 	# The published package that tests and benchmark compare with, where it does not shadow ours.
 	$(RUN) -m pip install --quiet --target .venv/published --upgrade --no-deps auraloss==0.4.0
 	touch $@
+
+install: .venv/.installed
 
 # As many trainings at once as there are cores, a thread each: so small a network is no faster on two.
 study: .venv/.installed

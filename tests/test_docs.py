@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 import sys
@@ -149,6 +150,9 @@ def test_names_exist() -> None:
     for page, name in found(r"`(?:auraloss\.)?((?:base|time|freq|level|perceptual|presets)\.\w+)"):
         module, attribute = name.split(".")
         assert hasattr(getattr(auraloss, module), attribute), f"{page.name}: {name}"
+    for page, name in found(r"\b(models\.\w+\.\w+)"):
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute), f"{page.name}: {name}"
 
 
 def test_the_table_has_a_row_for_every_loss() -> None:
