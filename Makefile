@@ -51,9 +51,11 @@ lint: .venv/.installed
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
-# About eight minutes on two cores; with nothing else running. docs/performance.md says what the tables mean.
+# With nothing else running. docs/performance.md says what the tables mean and how long they take.
+LIVE := mr live-mr gpu/mr s4d-mr
 bench: .venv/.installed
-	for subject in train stream evaluate export data; do $(RUN) -m scripts.benchmark $$subject || exit 1; echo; done
+	for subject in 'train --threads 1' stream 'live $(LIVE:%=models/trained/%)' export evaluate data losses; do \
+		$(RUN) -m scripts.benchmark $$subject || exit 1; echo; done
 
 clean:
 	rm -rf .venv build dist *.egg-info
