@@ -39,9 +39,9 @@ def recursive_filter(signal: Tensor, sections: Sequence[Section]) -> Tensor:
     return torch.fft.irfft(spectrum * response, size)[..., :samples]
 
 
-@lru_cache(maxsize=8)  # it takes longer than the transforms
+@lru_cache(maxsize=2)  # to compute it takes longer than both transforms; to keep it, as much memory as a signal
 def _response(sections: tuple[Section, ...], size: int) -> Any:
-    """At the frequencies of a transform over `size` samples, an array of NumPy."""
+    """The filters' response at the frequencies of a transform over `size` samples, an array of complex128."""
     angles = 2 * math.pi * scipy.fft.rfftfreq(size)
     return math.prod(scipy.signal.freqz(*section, worN=angles)[1] for section in sections)
 

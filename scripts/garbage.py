@@ -1,4 +1,4 @@
-"""When Python looks for garbage: after each 700 new objects, and all of them again and again, unless told otherwise."""
+"""When Python looks for garbage: usually after some hundred new objects, and often through all old ones as well."""
 
 from __future__ import annotations
 

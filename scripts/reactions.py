@@ -174,17 +174,17 @@ class Rating:
         self.bound = loss.bind(target)
         self.target = target
         self.levels_db = levels_db
-        self.least = self._loss(target)
+        self.least = self._value(target)
         noise = like(target)
         costs = [self.cost(target + noise * 10 ** (float(level) / 20)) for level in levels_db]
         self.costs = np.maximum.accumulate(np.maximum(costs, ROUNDING))
 
     def cost(self, x: Tensor) -> float:
         """The loss beyond that of an input equal to the target."""
-        return self._loss(x) - self.least
+        return self._value(x) - self.least
 
-    def _loss(self, x: Tensor) -> float:
-        return self.bound.report(x)["loss"].item()
+    def _value(self, x: Tensor) -> float:
+        return self.bound.report(x)["loss"].item()  # a call may give the terms as well
 
     def __call__(self, change: Change) -> float:
         """Level in dB relative to the signal; −inf for a change that is not heard, inf for one beyond all noise."""

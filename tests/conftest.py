@@ -74,7 +74,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture
 def little_garbage() -> None:
-    """For what collects garbage itself: it need not look at what earlier tests have imported."""
+    """For what collects garbage itself: it need not look at what is there by now, which stays for good."""
     gc.freeze()
 
 
@@ -280,18 +280,18 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _browser() -> Iterator[Any]:
+def _tab() -> Iterator[Any]:
     from tests import page_context
 
-    with page_context.chromium() as tab:
+    with page_context.chromium_tab() as tab:
         yield tab
 
 
 @pytest.fixture(scope="module")
-def tab(_browser: Any) -> Iterator[Any]:
+def tab(_tab: Any) -> Iterator[Any]:
     """A tab of a Chromium, in which all tests open what they look at."""
-    yield _browser
-    _browser.page.goto("about:blank")  # nothing plays or draws beside other tests
+    yield _tab
+    _tab.page.goto("about:blank")  # nothing plays or draws beside other tests
 
 
 @pytest.fixture

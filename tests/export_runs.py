@@ -35,7 +35,7 @@ def trained(model: dict[str, Any], seed: int = 0) -> Net:
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     net = build_net(model)
-    heard = ("mix", "alpha") if isinstance(net, ProductTCN) else ()  # of a new one that multiplies hardly anything is
+    heard = ("mix", "alpha") if isinstance(net, ProductTCN) else ()  # a new ProductTCN hardly hears them
     with torch.no_grad():
         for name, value in net.named_parameters():
             size = 0.3 if "modulation" in name else 0.1 if name.startswith(heard) else 0.03

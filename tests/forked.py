@@ -6,7 +6,7 @@
     os.kill(copy, signal.SIGINT); assert ended(copy) == 130
 
 A copy has what a process of its own would not have: all that was imported, registered and patched. Whether a program
-imports what it needs, and only that, only a process of its own can tell (`tests/test_start_up.py`).
+imports what it needs, and only that, only a process of its own can tell for sure (`tests/test_start_up.py`).
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ class Tab:
 
 
 @contextmanager
-def chromium() -> Iterator[Tab]:
+def chromium_tab() -> Iterator[Tab]:
     """A Chromium with one tab; tests are `missing` where there is none."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
@@ -170,8 +170,9 @@ def chromium() -> Iterator[Tab]:
 
 @contextmanager
 def visiting(tab: Tab, file: Path) -> Iterator[Open]:
-    """Opens a page, `file` unless told otherwise; at the end none may have complained."""
+    """Opens a page, `file` unless told otherwise; at the end no page may have complained."""
     tab.complaints.clear()
+    tab.page.mouse.move(0, 0)  # over nothing, wherever the test before has left it
 
     def start(
         page_file: Path = file, script: str = "", width: int = 1280, height: int = 800, scheme: Any = "light"

@@ -34,7 +34,7 @@ def test_a_run_is_as_long_as_was_chosen_once_and_repeated_by_its_numbers(
 ) -> None:
     chosen = {"max_epochs": 2, "limit_train_batches": 3}
     monkeypatch.setattr(budget, "length", lambda *_: chosen)
-    monkeypatch.setattr(budget, "WARM_UP", 0)
+    monkeypatch.setattr(budget, "WARM_UP", 1)
     monkeypatch.setattr(budget, "TIMED", 1)
     runs = tmp_path / "runs" / "tiny"
     assert train("name=a", "budget=0.01", "scheduler=cosine", *RANDOM).code == 0

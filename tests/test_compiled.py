@@ -47,7 +47,10 @@ def test_gradients_of_a_block_against_finite_differences(training: bool, inputs:
         out, share, *_ = CompiledBlock.apply(x, *others, *moments, 1e-5, layout, False)
         return out[..., :13], share
 
-    assert torch.autograd.gradcheck(outputs, [signal.requires_grad_() for signal in signals], fast_mode=True)
+    for signal in signals:
+        signal.requires_grad_()
+    # Along a random direction, and therefore near: a fault of one sample is small beside all others.
+    assert torch.autograd.gradcheck(outputs, signals, fast_mode=True, atol=1e-9, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("channels", "norm"), [(8, "frozen"), (16, "batch")])

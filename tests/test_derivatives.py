@@ -6,8 +6,8 @@ import torch
 
 from tests.loss_calls import build, evaluate, every_loss, ordinary, pooled
 
-# `check_undefined_grad` is for several outputs.
-fast: dict[str, Any] = {"fast_mode": True, "check_undefined_grad": False}
+# Whether gradients may be missing, `check_undefined_grad`, matters to functions of several outputs.
+FAST: dict[str, Any] = {"fast_mode": True, "check_undefined_grad": False}
 
 
 @every_loss
@@ -23,17 +23,17 @@ def test_gradients_are_right_for_either_signal_alone_and_for_both(call: str) -> 
     torch.testing.assert_close(alone.grad, of_target)
     # Loud enough that A-weighting leaves no bin below the floor of the power.
     pair = ((1e3 * input).requires_grad_(), (1e3 * target).requires_grad_())
-    assert torch.autograd.gradcheck(loss, pair, eps=1e-4, atol=1e-10, rtol=1e-4, **fast)
+    assert torch.autograd.gradcheck(loss, pair, eps=1e-4, atol=1e-10, rtol=1e-4, **FAST)
 
 
 @every_loss
 def test_gradients_flow_through_a_pool(call: str) -> None:
     # Loud enough that A-weighting leaves no bin below the floor of the power.
     signals = tuple((1e3 * signal).requires_grad_() for signal in ordinary())
-    assert torch.autograd.gradcheck(pooled(call), signals, eps=1e-4, atol=1e-10, rtol=1e-4, **fast)
+    assert torch.autograd.gradcheck(pooled(call), signals, eps=1e-4, atol=1e-10, rtol=1e-4, **FAST)
 
 
 @every_loss
 def test_second_derivatives_are_right(call: str) -> None:
     signals = tuple((10 * signal[:1, :, :150]).requires_grad_() for signal in ordinary())
-    assert torch.autograd.gradgradcheck(build(call), signals, eps=1e-5, atol=1e-8, rtol=1e-3, **fast)
+    assert torch.autograd.gradgradcheck(build(call), signals, eps=1e-5, atol=1e-8, rtol=1e-3, **FAST)

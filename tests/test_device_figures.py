@@ -30,7 +30,6 @@ from scripts.measure.figures import (
 from tests import scored_runs
 from tests.conftest import LOW_RATE
 
-RATE = 16_000
 SETTINGS: list[Setting] = [(0, 50.0), (1, 75.0)]
 
 
@@ -38,24 +37,24 @@ def compressor_at(slower: float = 1.0, lower_db: float = 0.0) -> object:
     """Ratio 4, threshold from 0 to −40 dBFS; times and threshold are off by so much."""
 
     def at(switch: int, peak_reduction: float) -> Device:
-        return slow_compressor(RATE, -0.4 * peak_reduction - lower_db, 4.0, 0.01 * slower, 0.1 * slower)
+        return slow_compressor(LOW_RATE, -0.4 * peak_reduction - lower_db, 4.0, 0.01 * slower, 0.1 * slower)
 
     return at
 
 
 def targets(slower: float = 1.0) -> dict[Setting, Behaviour]:
     at = compressor_at(slower)
-    return {setting: behaviour(at(*setting), RATE) for setting in SETTINGS}  # type: ignore[operator]
+    return {setting: behaviour(at(*setting), LOW_RATE) for setting in SETTINGS}  # type: ignore[operator]
 
 
 def test_a_device_beside_itself_has_no_error_and_ratios_of_one() -> None:
-    for of in figures(compressor_at(), targets(), RATE):  # type: ignore[arg-type]
+    for of in figures(compressor_at(), targets(), LOW_RATE):  # type: ignore[arg-type]
         assert (of.curve_error_db, of.attack_ratio, of.release_ratio) == (0, 1, 1)
 
 
 def test_errors_and_ratios_are_those_of_the_compressor() -> None:
     """4 dB below the threshold of the other: 3 dB more reduction above it; 1 + ln(1 / 1.1 …) is as its times are."""
-    first, second = figures(compressor_at(2.0, 4.0), targets(), RATE)  # type: ignore[arg-type]
+    first, second = figures(compressor_at(2.0, 4.0), targets(), LOW_RATE)  # type: ignore[arg-type]
     assert (first.switch, first.peak_reduction, second.switch, second.peak_reduction) == (0, 50, 1, 75)
     for of, threshold in ((first, -20), (second, -30)):
         assert of.curve_error_db == pytest.approx(3, abs=0.05)
@@ -67,7 +66,7 @@ def test_errors_and_ratios_are_those_of_the_compressor() -> None:
 
 
 def test_a_model_that_does_not_compress_has_the_whole_reduction_for_an_error_and_no_ratios() -> None:
-    found = figures(lambda switch, peak_reduction: identity, targets(), RATE)
+    found = figures(lambda switch, peak_reduction: identity, targets(), LOW_RATE)
     for of, threshold in zip(found, (-20, -30), strict=True):
         assert (of.curve_error_db, of.worst_level_db) == (pytest.approx(-0.75 * threshold, abs=0.01), 0)
         assert math.isnan(of.attack_ratio)

@@ -224,7 +224,7 @@ def test_script_tells_how_to_train_on_what_it_wrote(monkeypatch, capsys):
 
 
 def test_script_needs_no_torch(monkeypatch):
-    for name in [name for name in sys.modules if name.split(".")[0] in ("data", "scripts")]:
+    for name in [name for name in sys.modules if name.split(".")[0] in ("auraloss", "data", "models", "scripts")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)  # whose import fails
     importlib.import_module("scripts.make_dataset")

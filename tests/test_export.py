@@ -240,14 +240,14 @@ def test_a_row_of_the_benchmark() -> None:
 # Arithmetic, and what cuts and joins; none of them has a branch or a loop.
 ARITHMETIC = {"Conv", "Gemm", "PRelu", "Add", "Sub", "Mul", "Div", "Neg", "Abs", "Exp", "Log", "Tanh"}
 JOINTS = {"Concat", "Slice", "Split", "Unsqueeze", "Squeeze", "Reshape", "Shape"}
-OF_ONE = {"step": {"ConstantOfShape"}, "whole": {"Pad"}}
+OF_ONE_GRAPH = {"step": {"ConstantOfShape"}, "whole": {"Pad"}}
 
 
 @pytest.mark.parametrize("name", ["step", "whole"])
 def test_graphs_are_plain(name: str, export: Path) -> None:
     file = export / f"{name}.onnx"
     model = onnx.load(file)
-    assert {node.op_type for node in model.graph.node} <= ARITHMETIC | JOINTS | OF_ONE[name]
+    assert {node.op_type for node in model.graph.node} <= ARITHMETIC | JOINTS | OF_ONE_GRAPH[name]
     assert {node.domain for node in model.graph.node} == {""}
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
     assert model.ir_version == 8

@@ -34,7 +34,7 @@ def librosa_mel(filters: Any, sample_rate: float, fft_size: int, n_mels: int) ->
 
 @pytest.mark.filterwarnings("ignore:Empty filters detected:UserWarning")
 def test_mel_equals_librosa_without_exactly_its_rows_of_zeros(filters: Any) -> None:
-    """Of a Latin square a third: each size, sample rate and number of bands with four of each of the others."""
+    """A third of a Latin square: each size, sample rate and number of bands meets four of each of the others."""
     for turn, (place, fft_size) in itertools.product(range(2, 12, 3), enumerate(FFT_SIZES)):
         sample_rate, n_mels = SAMPLE_RATES[(place + turn) % 12], N_MELS[(2 * place + turn) % 12]
         expected = librosa_mel(filters, sample_rate, fft_size, n_mels)

@@ -116,7 +116,10 @@ def test_gradients_of_a_block_against_finite_differences(training: bool, kind: s
         out, share, *_ = FusedBlock.apply(*given, *moments, 1e-5, layout, False)
         return out, share
 
-    assert torch.autograd.gradcheck(outputs, [signal.requires_grad_() for signal in signals], fast_mode=True)
+    for signal in signals:
+        signal.requires_grad_()
+    # Along a random direction, and therefore near: a fault of one sample is small beside all others.
+    assert torch.autograd.gradcheck(outputs, signals, fast_mode=True, atol=1e-9, rtol=1e-6)
 
 
 def test_a_second_derivative_is_refused() -> None:

@@ -99,7 +99,7 @@ def test_a_part_is_done_when_it_has_ended_well(tmp_path: Path, capsys: pytest.Ca
 def test_what_takes_too_long_is_ended(tmp_path: Path) -> None:
     started = time.monotonic()
     long = ["-IS", "-c", "import time; print('begun', flush=True); time.sleep(60)"]  # which starts in hundredths
-    assert not gpu_study.run("long", long, 0.5, tmp_path / "l")
+    assert not gpu_study.run("long", long, 1, tmp_path / "l")
     assert time.monotonic() - started < 30
     assert (tmp_path / "l.unfinished").read_text().startswith("begun")
     assert not gpu_study.run("none", ["-c", "raise SystemExit(0)"], 0)

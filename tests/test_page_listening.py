@@ -61,9 +61,10 @@ def answer(page: Page, choice: str) -> None:
 
 
 def still(page: Page) -> str:
-    """The markup of the whole page, less times, which run, and what it embeds."""
-    parts = "[document.head, ...document.body.children].filter((part) => !part.matches('script'))"
-    text = page.evaluate(f"[location.href, document.title, ...{parts}.map((part) => part.outerHTML)].join()")
+    """The markup of the whole page, less times, which run, and the audio that it embeds."""
+    parts = "[document.head, ...document.body.children].filter((part) => part.type !== 'application/json')"
+    around = "[document.documentElement, document.body].map((part) => part.cloneNode(false))"
+    text = page.evaluate(f"[location.href, ...[...{around}, ...{parts}].map((part) => part.outerHTML)].join()")
     return re.sub(r"\d+:\d\d\.\d\d|\d+\.\d+", "", text)
 
 

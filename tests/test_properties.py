@@ -219,7 +219,9 @@ def batches(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
 def test_items_count_by_themselves_in_any_order_and_batch(
     loss: Loss, batch: tuple[Tensor, Tensor], data: st.DataObject
 ) -> None:
-    """However a data set is cut into batches, the sums and what is computed from them are the same."""
+    """The mean of a batch is that of its items, their order is that of their values, and however a data set is cut into
+    batches, the sums and what is computed from them are the same.
+    """
     values = torch.stack([loss(*(signal[i : i + 1] for signal in batch)) for i in range(len(batch[0]))])
     torch.testing.assert_close(loss(*batch), values.mean(), rtol=1e-6, atol=1e-9)
     order = data.draw(st.permutations(range(len(values))))

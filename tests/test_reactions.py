@@ -44,7 +44,7 @@ def signal() -> Tensor:
 
 
 def middle() -> Tensor:
-    """As much of it as the longest FFT asks for; what is loud there, and what is not, is typical."""
+    """A typical part, loud and quiet, that is as long as the longest FFT asks for."""
     return whole()[..., 60_000:80_000]
 
 

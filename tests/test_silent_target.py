@@ -32,11 +32,11 @@ def test_a_silent_target_costs_more_the_louder_the_prediction(call: str) -> None
 @for_each(HEARS_LEVELS)
 def test_a_silent_target_leads_the_prediction_towards_silence(call: str) -> None:
     loss, input = of_each_case(call), audible([1e-3, 1.0])
-    silence = torch.zeros_like(input)
-    value, gradient, _ = evaluate(loss, input, silence)
+    target = torch.zeros_like(input)
+    value, gradient, _ = evaluate(loss, input, target)
     assert ((gradient * input).sum((1, 2)) > 0).all()  # the loss falls when the prediction is turned down
-    assert (loss((1 - 1e-3) * input, silence) < value).all()
-    assert steps_help(loss, gradient, input, silence).all()
+    assert (loss((1 - 1e-3) * input, target) < value).all()
+    assert steps_help(loss, gradient, input, target).all()
 
 
 @every_loss

@@ -96,7 +96,7 @@ HALVES = "+trainer.val_check_interval=0.5"
     ("options", "stops"),  # after so many batches of a command, with so many whole epochs in all
     [
         ([HALVES, SHORT, "trainer.num_sanity_val_steps=1", "scheduler.patience=1", *RANDOM], [(4, 1), (4, 2)]),
-        (["+trainer.check_val_every_n_epoch=2", SHORT, "scheduler.patience=1"], [(5, 2)]),
+        (["+trainer.check_val_every_n_epoch=2", SHORT, "scheduler.patience=1"], [(3, 1), (3, 2)]),
         (["trainer.accumulate_grad_batches=3", "scheduler=cosine", "trainer.max_epochs=2", *EVERY_3_BATCHES], [(5, 1)]),
         (["trainer.max_epochs=-1", "+trainer.max_steps=5", HALVES, SHORT, "scheduler=cosine"], [(4, 1)]),
         (["trainer.limit_val_batches=0", "trainer.max_epochs=2", SHORT, "scheduler=none"], [(3, 1)]),

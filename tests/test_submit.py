@@ -21,6 +21,7 @@ Submit = Callable[..., str]
 
 @pytest.fixture(autouse=True)
 def _remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configuration is composed once."""
     composition.remembered(monkeypatch)
 
 

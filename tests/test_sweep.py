@@ -27,7 +27,7 @@ from tests.forked import started
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sweep looks at its jobs again and again."""
+    """A sweep looks at its jobs every 10 ms, and a configuration is composed once."""
     composition.remembered(monkeypatch)
     monkeypatch.setattr(sweep, "REFRESH_SECONDS", 0.01)
 

@@ -79,7 +79,7 @@ def test_different_generators_share_no_material():
     a, b = programme(rng(0, 0), 8), programme(rng(0, 1), 8)
     # Noise-like whitening, so that two tones of equal pitch do not count as the same material.
     a, b = np.diff(a, 2), np.diff(b, 2)
-    size = 1 << 19  # at least that of a second and all, so that nothing wraps around
+    size = 1 << 19  # as long as both together, so that nothing wraps around
     spectrum = np.fft.rfft(b, size)
     energy = np.concatenate([[0], np.cumsum(b**2)])
     for start in range(0, len(a) - RATE, RATE):
