@@ -57,6 +57,15 @@ def test_the_six_of_the_quick_study_and_two_other_networks_are_there() -> None:
     assert sum(file.stat().st_size for folder in MODELS for file in folder.rglob("*")) < 2e6
 
 
+def test_every_card_says_what_the_model_is_and_what_it_is_not_meant_for() -> None:
+    """Also those of the GPU; an export takes the card along."""
+    cards = sorted(trained.KEPT.rglob("card.md"))
+    assert len(cards) == len(list(trained.KEPT.rglob("config.yaml")))
+    for card in cards:
+        points = re.findall(r"^- ([\w ]+): \S", card.read_text(encoding="utf-8"), re.MULTILINE)
+        assert points == ["Network", "Trained on", "Training", "Controls", "Use", "Not meant for"], card
+
+
 def check_card(folder: Path, recordings: list[signaltrain.Recording]) -> None:
     net, card = Run.read(folder).net(), (folder / "card.md").read_text(encoding="utf-8")
     for recording in recordings:
