@@ -21,6 +21,13 @@ def test_commands_were_found() -> None:
     assert sum(command.startswith("python train.py") for command in COMMANDS) >= 3
 
 
+def test_every_room_and_file_of_scripts_is_listed() -> None:
+    _, _, listed = README.partition("a folder for each subject:")
+    for entry in (ROOT / "scripts").iterdir():
+        if entry.suffix == ".py" or (entry / "__init__.py").is_file():
+            assert entry.stem == "__init__" or re.search(rf"\b{entry.stem}\b", listed), entry.name
+
+
 @pytest.mark.parametrize("target", sorted({c.split()[1] for c in COMMANDS if c.startswith("make ")}))
 def test_make_targets_exist(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
