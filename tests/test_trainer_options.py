@@ -20,8 +20,8 @@ from tests.conftest import Entry
     ("option", "remedy"),
     [
         ("+trainer.default_root_dir=x", "study="),
-        ("+trainer.logger=true", "logger=csv"),
-        ("+trainer.logger=false", "logger=csv"),
+        ("+trainer.logger=true", "logger=none"),
+        ("+trainer.logger=false", "logger=none"),
         ("+trainer.enable_checkpointing=false", "checkpoints"),
         ("+trainer.sync_batchnorm=true", "norm=frozen"),
         ("+trainer.fast_dev_run=0.5", "a number of batches"),

@@ -16,7 +16,7 @@ from scripts.training.processes import is_slurm_task
 # What else to do, by the option and the values of it that are no wish.
 REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {
     "default_root_dir": ((None,), "all of a run lies in its folder; pass study=… and name=…, or hydra.run.dir=…"),
-    "logger": ((None,), "pass logger=csv, tensorboard or wandb"),
+    "logger": ((None,), "pass logger=none, tensorboard or wandb"),
     "enable_checkpointing": ((None, True), "a run is continued and evaluated from its checkpoints"),
     "sync_batchnorm": (
         (None, False),
