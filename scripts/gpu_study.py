@@ -13,13 +13,15 @@ Every part writes its results into the folder as soon as it has them, so that an
     results/               tables and report of all runs
 
 Called again with the same folder, it does what is missing and trains on for the minutes that are left. What a part says
-is in <part>.unfinished.<suffix> until it has ended well: a part that failed is done again. It needs torch, Lightning,
-Hydra, soundfile, soxr, scipy, pandas, matplotlib, jinja2, tqdm and pytest, and no network.
+is in <part>.unfinished.<suffix> until it has ended well: a part that failed is done again.
+
+It needs no network, and the packages of `NEEDS` in the versions of constraints.txt; it says which of them are missing.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import signal
 import subprocess
@@ -30,10 +32,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.run_files import RunError, read_config, read_status
-from scripts.runs import progress
-
 ROOT = Path(__file__).parents[1]
+NEEDS = {  # module: package that brings it
+    "torch": "torch",
+    "scipy": "scipy",
+    "numpy": "numpy",
+    "numba": "numba",
+    "pytorch_lightning": "pytorch-lightning",
+    "hydra": "hydra-core",
+    "yaml": "PyYAML",
+    "soundfile": "soundfile",
+    "pandas": "pandas",
+    "tqdm": "tqdm",
+    "matplotlib": "matplotlib",
+    "jinja2": "Jinja2",
+    "pytest": "pytest",
+}
 TESTS_SECONDS = 60.0  # at most
 BENCHMARK_SECONDS = 90.0
 SCORING_SHARE = 0.2  # of the time, kept for the end
@@ -193,11 +207,14 @@ def train(training: Training, minutes: float, out: Path, data: Sequence[str], mi
 
 def given_and_had(folder: Path) -> tuple[float, float]:
     """The minutes that a run was given for its training, and those of them that it has had: by its epochs."""
+    from models.run import Run, RunError  # not before `NEEDS` are known to be there
+    from scripts.runs import progress
+
     with suppress(RunError):
-        config = read_config(folder)
-        given = float(config.get("budget") or 0.0)
-        so_far = progress(folder, config)
-        if read_status(folder)["state"] == "finished" or not so_far.total:
+        run = Run.read(folder)
+        given = float(run.config.get("budget") or 0.0)
+        so_far = progress(folder, run.config)
+        if run.status["state"] == "finished" or not so_far.total:
             return given, given
         return given, given * min(so_far.epochs / so_far.total, 1.0)
     return 0.0, 0.0  # it was never begun
@@ -228,6 +245,18 @@ def budget(minutes: float, runs: Sequence[tuple[float, float]]) -> float:
     return max(minutes, given[0])  # what was begun takes all of the time
 
 
+def missing() -> str:
+    """Which packages are not installed, and how to bring them; empty if all are there."""
+    names = " ".join(package for module, package in NEEDS.items() if importlib.util.find_spec(module) is None)
+    return names and (
+        f"not installed: {names}. Bring them with\n"
+        f"    pip install -c constraints.txt {names}\n"
+        f"or, to a machine without network, in a folder that another like it fills:\n"
+        f"    pip wheel -c constraints.txt -w wheels {names}\n"
+        f"    pip install --no-index --find-links wheels {names}"
+    )
+
+
 def machine() -> str:
     """The GPU and the versions, as text."""
     import pytorch_lightning
@@ -251,6 +280,8 @@ def main() -> None:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--miniature", action="store_true", help="as small as possible, to try the way")
     chosen = parser.parse_args()
+    if told := missing():
+        sys.exit(told)
     if chosen.device == "cuda":
         import torch
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -16,36 +17,9 @@ from scripts import extras
 from scripts.report import __main__ as report
 from tests.conftest import ROOT, TINY, Entry
 from tests.forked import ended, started
+from tests.without import others, program
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-# Makes a process as if none of the packages was installed, and nothing of ours imported.
-PROGRAM = f"""
-import importlib.metadata, runpy, sys
-from importlib.machinery import PathFinder
-absent = {sorted({name for names in extras.EXTRAS.values() for name in names})}
-for name in list(sys.modules):
-    if name.split(".")[0] in (*absent, "auraloss", "models", "data", "scripts", "train", "evaluate"):
-        del sys.modules[name]
-find, distribution = PathFinder.find_spec, importlib.metadata.distribution
-def find_spec(name, *more):
-    return None if name.split(".")[0] in absent else find(name, *more)
-def known(name):
-    if name in absent:
-        raise importlib.metadata.PackageNotFoundError(name)
-    return distribution(name)
-PathFinder.find_spec, importlib.metadata.distribution = find_spec, known
-sys.path.insert(0, {str(ROOT)!r})
-"""
-
-
-def program(file: Path, *commands: list[str]) -> Path:
-    """One that runs scripts one after another, without the packages."""
-    text = PROGRAM
-    for script, *arguments in commands:
-        path = str(ROOT / script)
-        text += f"sys.argv = {[path, *arguments]}\nrunpy.run_path({path!r}, run_name='__main__')\n"
-    file.write_text(text)
-    return file
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -69,7 +43,13 @@ def test_training_and_evaluation_need_the_study_alone(tiny_root: Path, tmp_path:
     """A copy of this process imports again what is ours; one of its own imports Lightning and all others, too."""
     train = ["train.py", *TINY, f"data.root={tiny_root}", "name=a"]
     evaluate = ["evaluate.py", "runs=runs/tiny", "~conventions.paper2020", "~conventions.further"]
-    file, output = program(tmp_path / "without.py", train, evaluate), tmp_path / "output"
+    text = "".join(
+        f"sys.argv = {command}\nrunpy.run_path({str(ROOT / command[0])!r}, run_name='__main__')\n"
+        for command in (train, evaluate)
+    )
+    study = names(PROJECT["dependencies"] + PROJECT["optional-dependencies"]["study"])
+    absent = others(study | {"pytest"}) | {*chain(*extras.EXTRAS.values())}  # pytest has hooks in the copy
+    file, output = program(tmp_path / "without.py", absent, text), tmp_path / "output"
     if alone:
         with output.open("w") as told:
             subprocess.run([sys.executable, file], cwd=tmp_path, stdout=told, stderr=subprocess.STDOUT, check=False)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import sys
 import time
 from pathlib import Path
 
@@ -10,6 +13,14 @@ import pytest
 from models.run import Run
 from models.run_files import write_config, write_status
 from scripts import gpu_study
+from tests.conftest import ROOT
+from tests.forked import ended, started
+from tests.test_imports import STANDARD, imports, modules, project
+from tests.without import OURS, others, program
+
+# What its parts run, beside the tests that need a GPU; train.py and evaluate.py import most only when they begin.
+PARTS = ["scripts.make_dataset", "scripts.benchmark.train", "train", "evaluate", "scripts.report.__main__"]
+PARTS += ["scripts.training.train", "scripts.scoring.evaluation"]
 
 
 @pytest.fixture
@@ -103,6 +114,36 @@ def test_what_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert time.monotonic() - started < 30
     assert (tmp_path / "l.unfinished").read_text().startswith("begun")
     assert not gpu_study.run("none", ["-c", "raise SystemExit(0)"], 0)
+
+
+def test_it_names_every_package_that_its_parts_import() -> None:
+    left, reached = [gpu_study.__name__, *PARTS], set()
+    while left:
+        name = left.pop()
+        left += project()[name] - reached
+        reached.add(name)
+    trees = [ast.parse(modules(ROOT)[name].read_text(encoding="utf-8")) for name in reached]
+    found = {name for tree in trees for name, _ in imports(tree)} - STANDARD - {*OURS}
+    brought = {"omegaconf": "hydra", "llvmlite": "numba", "triton": "torch", "markupsafe": "jinja2"}
+    assert found >= brought.keys()
+    assert {brought.get(name, name) for name in found} | {"pytest"} == gpu_study.NEEDS.keys()
+
+
+def test_its_parts_need_no_other_package(tmp_path: Path) -> None:
+    for name in (*PARTS, "tests.test_cuda"):
+        importlib.import_module(name)  # once for both: a copy of this process imports again what is ours
+    text = f"import {', '.join(PARTS)}, tests.conftest, tests.test_cuda\nprint('all')"
+    file, output = program(tmp_path / "without.py", others(gpu_study.NEEDS.values()), text), tmp_path / "output"
+    assert ended(started(str(file), output=output, cwd=tmp_path)) == 0, output.read_text()
+    assert output.read_text().endswith("all\n")
+
+
+def test_what_is_missing_is_said_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(gpu_study.NEEDS, "there_is_none", "There-Is-None")
+    monkeypatch.setattr(sys, "argv", ["gpu_study", "--minutes", "9", "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit, match=r"not installed: There-Is-None\.(?s:.*)-w wheels There-Is-None\n"):
+        gpu_study.main()
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
