@@ -135,14 +135,6 @@ def test_double_precision_is_kept() -> None:
     torch.testing.assert_close(output, whole(net, x, controls), rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_on_a_gpu() -> None:
-    net = net_of().cuda()
-    x, controls = noise(2, 1, 700).cuda(), torch.tensor([[0.0, 0.1], [1.0, 0.9]]).cuda()
-    for blocks in (50, 700):
-        torch.testing.assert_close(streamed(Stream(net, controls), x, blocks), whole(net, x, controls))
-
-
 # Controls in time
 
 
