@@ -8,8 +8,8 @@ Every part writes its results into the folder as soon as it has them, so that an
     data/                  the embedded data set of two hours, written by as many processes as there are cores
     tests.txt              the tests that need a GPU
     benchmark.md           each switch of a training step by itself
-    runs/paper, runs/product   the six losses with the paper's network, two of them with the one that multiplies, and
-                               beside them what the trainings said
+    runs/paper, runs/product   the six losses with the paper's network, then with the one that multiplies
+    paper.log, product.log     what the trainings said
     results/               tables and report of all runs
 
 Called again with the same folder, it does what is missing and trains on for the minutes that are left. What a part says
@@ -68,13 +68,13 @@ class Training:
 
 LOSSES = ("l1", "esr", "logcosh", "stft", "mrstft", "rrstft")
 TRAININGS = (
+    Training("paper", LOSSES, 1.0, ()),  # first, so that an early end keeps what the study is about
     Training(
         "product",
         LOSSES,
         0.6,
         ("model=product", "model.channels=32", "data.segment_length=49152", "data.batch_size=32"),
     ),
-    Training("paper", LOSSES, 1.0, ()),
 )
 SCHEDULE = (
     "optimizer.lr=3e-3",
