@@ -121,5 +121,5 @@ def study(seeds: Sequence[str] = ("1", "2", "3"), settings: Sequence[str] = SETT
 
 
 def _quality(loss: str, metric: str) -> float:
-    of: Mapping[str, float] = SPECTRUM if metric in ("STFT", "MR", "RR") else WAVEFORM
-    return of.get(loss, 3.5) * SCALES.get(metric, 0.3)
+    means: Mapping[str, float] = SPECTRUM if metric in ("STFT", "MR", "RR") else WAVEFORM
+    return means.get(loss, 3.5) * SCALES.get(metric, 0.3)

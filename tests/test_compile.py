@@ -47,13 +47,13 @@ def system(backend: Any = None) -> System:
     return made
 
 
-def gradients(of: System, segment: Segment, dtype: torch.dtype) -> dict[str, Tensor]:
+def gradients(system: System, segment: Segment, dtype: torch.dtype) -> dict[str, Tensor]:
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype is torch.bfloat16):
-        output, target = of.predict(segment)
-    loss = of.loss(output, target)
-    of.zero_grad()
+        output, target = system.predict(segment)
+    loss = system.loss(output, target)
+    system.zero_grad()
     loss.backward()
-    found = {name: copy.deepcopy(parameter.grad) for name, parameter in of.net.named_parameters()}
+    found = {name: copy.deepcopy(parameter.grad) for name, parameter in system.net.named_parameters()}
     assert all(gradient is not None for gradient in found.values())
     return found | {"output": output.detach()}
 

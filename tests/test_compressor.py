@@ -22,10 +22,10 @@ def made(**changed: float) -> Ballistics:
     return Ballistics(**{name: torch.tensor([value]).double() for name, value in (numbers | changed).items()})
 
 
-def run(level_db: Tensor, of: Ballistics) -> Tensor:
+def run(level_db: Tensor, numbers: Ballistics) -> Tensor:
     """Gain in dB for a level over time."""
     magnitude = 10 ** (level_db.double() / 20) - FLOOR
-    gain, _ = ballistics.gains(magnitude[None], torch.zeros(1, 4).double(), of)
+    gain, _ = ballistics.gains(magnitude[None], torch.zeros(1, 4).double(), numbers)
     return gain[0]
 
 
@@ -35,10 +35,10 @@ def constant(level_db: float, steps: int = 20_000) -> Tensor:
 
 def test_the_static_curve_without_feedback_is_that_of_the_ratio() -> None:
     """Slope 0.75 is a ratio of 4: 12 dB over the threshold leave 3. At the threshold the knee gives γ·W·ln 2."""
-    of = made()
-    assert run(constant(-8.0), of)[-1].item() == pytest.approx(-9, abs=1e-3)
-    assert run(constant(-20.0), of)[-1].item() == pytest.approx(-0.75 * math.log(2), abs=1e-6)
-    assert run(constant(-40.0), of)[-1].item() == pytest.approx(0, abs=1e-6)
+    numbers = made()
+    assert run(constant(-8.0), numbers)[-1].item() == pytest.approx(-9, abs=1e-3)
+    assert run(constant(-20.0), numbers)[-1].item() == pytest.approx(-0.75 * math.log(2), abs=1e-6)
+    assert run(constant(-40.0), numbers)[-1].item() == pytest.approx(0, abs=1e-6)
     assert run(constant(-40.0), made(makeup=6.0))[-1].item() == pytest.approx(6, abs=1e-6)
 
 
@@ -64,8 +64,10 @@ def test_the_more_is_asked_for_the_faster_is_the_attack() -> None:
 
 
 def test_the_release_remembers_how_long_it_was_loud() -> None:
-    of = made(share=0.4)
-    loud = torch.tensor([run(torch.cat((constant(-8.0, n), constant(-60.0, 300))), of)[-1] for n in (20, 100, 2000)])
+    numbers = made(share=0.4)
+    loud = torch.tensor(
+        [run(torch.cat((constant(-8.0, n), constant(-60.0, 300))), numbers)[-1] for n in (20, 100, 2000)]
+    )
     assert loud[0] > loud[1] > loud[2]  # gains: more reduction is left
     assert loud[2].item() == pytest.approx(-9 * 0.4 * 0.999**300, abs=0.05)
 
@@ -85,11 +87,11 @@ def test_gradients_are_those_of_small_differences() -> None:
 
 def test_a_new_one_compresses_gently_and_its_parameters_can_be_read() -> None:
     net = Compressor(warm_up=0)
-    of = net.ballistics(torch.rand(2, 2))
+    numbers = net.ballistics(torch.rand(2, 2))
     first = {"threshold": -20, "knee": 6, "slope": 2, "feedback": 0.5, "urgency": 0.2, "share": 0.3, "makeup": 0}
     for name, value in first.items():
-        assert getattr(of, name).tolist() == pytest.approx([value, value]), name
-    torch.testing.assert_close(of.release, torch.full((2,), 1 - math.exp(-16 / 44_100 / 0.05)))
+        assert getattr(numbers, name).tolist() == pytest.approx([value, value]), name
+    torch.testing.assert_close(numbers.release, torch.full((2,), 1 - math.exp(-16 / 44_100 / 0.05)))
     loud, quiet = torch.full((2, 1, 44_100), 0.5), torch.full((2, 1, 44_100), 1e-3)
     assert -20 < net.gain_db(loud, torch.rand(2, 2))[..., -1].max() < -3
     assert net.gain_db(quiet, torch.rand(2, 2)).abs().max() < 0.2

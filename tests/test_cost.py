@@ -26,12 +26,12 @@ NETS: dict[str, Net] = {
 
 def test_what_a_network_costs() -> None:
     net, threads = NETS["tcn"], torch.get_num_threads()
-    of = cost(net, 44_100, seconds=0.01)
-    assert of.parameters == sum(parameter.numel() for parameter in net.parameters())
-    assert of.multiplications == 3 * 4 + 3 * 4 * 4 + 4 + 4 + 4  # two convolutions, two residual gains, the mix
-    assert of.latency == pytest.approx(1000 * 3 / 44_100)
-    assert len(of.speeds) == len(BLOCKS)
-    assert min(of.speeds) > 0
+    measured = cost(net, 44_100, seconds=0.01)
+    assert measured.parameters == sum(parameter.numel() for parameter in net.parameters())
+    assert measured.multiplications == 3 * 4 + 3 * 4 * 4 + 4 + 4 + 4  # two convolutions, two residual gains, the mix
+    assert measured.latency == pytest.approx(1000 * 3 / 44_100)
+    assert len(measured.speeds) == len(BLOCKS)
+    assert min(measured.speeds) > 0
     assert torch.get_num_threads() == threads
     assert cost(Unprocessed().eval(), 44_100, seconds=0.01).multiplications == 0
 

@@ -48,30 +48,30 @@ def targets(slower: float = 1.0) -> dict[Setting, Behaviour]:
 
 
 def test_a_device_beside_itself_has_no_error_and_ratios_of_one() -> None:
-    for of in figures(compressor_at(), targets(), LOW_RATE):  # type: ignore[arg-type]
-        assert (of.curve_error_db, of.attack_ratio, of.release_ratio) == (0, 1, 1)
+    for row in figures(compressor_at(), targets(), LOW_RATE):  # type: ignore[arg-type]
+        assert (row.curve_error_db, row.attack_ratio, row.release_ratio) == (0, 1, 1)
 
 
 def test_errors_and_ratios_are_those_of_the_compressor() -> None:
     """4 dB below the threshold of the other: 3 dB more reduction above it; 1 + ln(1 / 1.1 …) is as its times are."""
     first, second = figures(compressor_at(2.0, 4.0), targets(), LOW_RATE)  # type: ignore[arg-type]
     assert (first.switch, first.peak_reduction, second.switch, second.peak_reduction) == (0, 50, 1, 75)
-    for of, threshold in ((first, -20), (second, -30)):
-        assert of.curve_error_db == pytest.approx(3, abs=0.05)
-        assert of.worst_level_db >= threshold
+    for row, threshold in ((first, -20), (second, -30)):
+        assert row.curve_error_db == pytest.approx(3, abs=0.05)
+        assert row.worst_level_db >= threshold
         attack, slower = (math.log(0.75 * (-5 - t)) for t in (threshold, threshold - 4))
-        assert of.device_attack_ms == pytest.approx(10 * attack, abs=1)
-        assert of.attack_ratio == pytest.approx(2 * slower / attack, rel=0.05)
-        assert of.release_ratio == pytest.approx(2, rel=0.03)
+        assert row.device_attack_ms == pytest.approx(10 * attack, abs=1)
+        assert row.attack_ratio == pytest.approx(2 * slower / attack, rel=0.05)
+        assert row.release_ratio == pytest.approx(2, rel=0.03)
 
 
 def test_a_model_that_does_not_compress_has_the_whole_reduction_for_an_error_and_no_ratios() -> None:
     found = figures(lambda switch, peak_reduction: identity, targets(), LOW_RATE)
-    for of, threshold in zip(found, (-20, -30), strict=True):
-        assert (of.curve_error_db, of.worst_level_db) == (pytest.approx(-0.75 * threshold, abs=0.01), 0)
-        assert math.isnan(of.attack_ratio)
-        assert math.isnan(of.release_ms)
-        assert of.device_release_ms == pytest.approx(100 * math.log(2), abs=1)
+    for row, threshold in zip(found, (-20, -30), strict=True):
+        assert (row.curve_error_db, row.worst_level_db) == (pytest.approx(-0.75 * threshold, abs=0.01), 0)
+        assert math.isnan(row.attack_ratio)
+        assert math.isnan(row.release_ms)
+        assert row.device_release_ms == pytest.approx(100 * math.log(2), abs=1)
     middle = medians(found)
     assert middle.attacks == middle.releases == (0, 2)
     assert str(middle) == "static curve within 18.75 dB; attack – (0 of 2); release – (0 of 2)"

@@ -74,7 +74,7 @@ def test_large_networks_are_measured_where_they_are_drawn_and_broken_ones_left_o
     monkeypatch.setattr(device_table, "LARGE", sum(weight.numel() for weight in small.parameters()))
     nets: dict[str, Net] = {"small": small, "large": large, "broken": broken}
     compared = compare(nets, {"1__85", "0__0"}, ["1__85"], 44_100, ALONE)()
-    assert {label: [of.peak_reduction for of in found] for label, found in compared.figures.items()} == {
+    assert {label: [row.peak_reduction for row in found] for label, found in compared.figures.items()} == {
         "small": [0, 85],
         "large": [85],
     }

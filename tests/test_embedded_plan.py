@@ -11,18 +11,18 @@ from data import embedded, signaltrain
 @pytest.mark.parametrize("minutes", [0.2, 8, 40, 600])
 def test_plan(minutes):
     planned = embedded.plan(minutes)
-    of = {split: [p for p in planned if p.split == split] for split in signaltrain.SPLITS}
+    splits = {split: [p for p in planned if p.split == split] for split in signaltrain.SPLITS}
     assert [p.id for p in planned] == list(range(1, len(planned) + 1))
-    assert sum(p.seconds for p in of["train"]) == pytest.approx(60 * minutes)
-    assert sum(p.seconds for p in of["val"]) == pytest.approx(max(9 * minutes, 16))
-    assert sum(p.seconds for p in of["test"]) == pytest.approx(max(9 * minutes, min(144, 18 * minutes), 24))
-    assert len(of["val"]) >= 2
-    assert len(of["test"]) >= (16 if minutes >= 8 else 3)
-    settings = {split: {p.setting for p in of[split]} for split in of}
+    assert sum(p.seconds for p in splits["train"]) == pytest.approx(60 * minutes)
+    assert sum(p.seconds for p in splits["val"]) == pytest.approx(max(9 * minutes, 16))
+    assert sum(p.seconds for p in splits["test"]) == pytest.approx(max(9 * minutes, min(144, 18 * minutes), 24))
+    assert len(splits["val"]) >= 2
+    assert len(splits["test"]) >= (16 if minutes >= 8 else 3)
+    settings = {split: {p.setting for p in splits[split]} for split in splits}
     assert settings["val"] - settings["train"] - settings["test"]
     assert settings["test"] - settings["train"] - settings["val"]
     assert all(s in (0, 1) and pr in range(0, 101, 5) for s, pr in set().union(*settings.values()))
-    assert all(p.seconds >= 8 for split in ("val", "test") for p in of[split])
+    assert all(p.seconds >= 8 for split in ("val", "test") for p in splits[split])
     if minutes >= 8:
         assert all(8 <= p.seconds <= 61 for p in planned)
 

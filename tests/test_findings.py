@@ -106,16 +106,16 @@ def test_sizes_of_one_loss_alone_answer_nothing(tmp_path: Path) -> None:
 
 def test_columns_in_which_no_model_beats_the_input_are_named(tmp_path: Path) -> None:
     rows = [*segments("esr", 2 * BENT), *segments("l1", 3 * TWISTED), *segments("unprocessed", EASY)]
-    of = table.tables(made_scores.evaluation(tmp_path, rows))[0]
-    assert findings.no_better_than_the_input(of) == "In ESR no model is better than the unprocessed input."
+    found = table.tables(made_scores.evaluation(tmp_path, rows))[0]
+    assert findings.no_better_than_the_input(found) == "In ESR no model is better than the unprocessed input."
     rows = [*segments("esr", EASY), *segments("l1", 3 * BENT), *segments("unprocessed", 2 * TWISTED)]
     assert findings.no_better_than_the_input(table.tables(made_scores.evaluation(tmp_path, rows))[0]) == ""
 
 
 def test_a_score_that_falls_short_of_the_inputs_is_named(tmp_path: Path) -> None:
     rows = [row("l1", "SI-SDR", 10.0), row("unprocessed", "SI-SDR", 12.0)]
-    of = table.tables(made_scores.evaluation(tmp_path, rows, metrics={"SI-SDR": {"higher_is_better": True}}))[0]
-    assert findings.no_better_than_the_input(of) == "In SI-SDR no model is better than the unprocessed input."
+    found = table.tables(made_scores.evaluation(tmp_path, rows, metrics={"SI-SDR": {"higher_is_better": True}}))[0]
+    assert findings.no_better_than_the_input(found) == "In SI-SDR no model is better than the unprocessed input."
 
 
 def test_a_column_without_a_number_has_no_winner(tmp_path: Path) -> None:
@@ -169,8 +169,8 @@ def test_small_p_are_printed_as_bounds() -> None:
 
 
 def test_which_kind_of_loss_wins_is_told(tmp_path: Path) -> None:
-    of = table.tables(made_scores.evaluation(tmp_path, made_scores.study()))[0].part(*table.COLUMNS)
-    waveform, spectra = findings.waveform_or_spectra(of).split(". ")
+    found = table.tables(made_scores.evaluation(tmp_path, made_scores.study()))[0].part(*table.COLUMNS)
+    waveform, spectra = findings.waveform_or_spectra(found).split(". ")
     assert waveform.startswith("A loss on the waveform is best in L1, ESR and Logcosh, ")
     assert spectra.startswith("A loss on spectra is best in STFT, MR and RR, ")
 
@@ -190,12 +190,12 @@ def test_in_which_columns_a_kind_of_loss_wins_by_more_than_chance(clear: tuple[s
     columns = tuple(Column(name, p=pairs[name]) for name in p)
     means = {"L1": 1.0, "MR": 2.0, "STFT": 3.0}
     rows = {row: {name: Cell(mean, best=row == "L1") for name in p} for row, mean in means.items()}
-    of = Table("standard", "", columns, rows, dict.fromkeys(means, 3), {"L1": "l1", "MR": "mrstft", "STFT": "stft"})
-    assert findings.waveform_or_spectra(of) == f"A loss on the waveform is best in L1 and ESR, {told}"
+    found = Table("standard", "", columns, rows, dict.fromkeys(means, 3), {"L1": "l1", "MR": "mrstft", "STFT": "stft"})
+    assert findings.waveform_or_spectra(found) == f"A loss on the waveform is best in L1 and ESR, {told}"
     one = (
         f"A loss on the waveform is best in L1, {'' if clear else 'not '}significantly better than the best on spectra."
     )
-    assert findings.waveform_or_spectra(of.part("L1")) == one
+    assert findings.waveform_or_spectra(found.part("L1")) == one
 
 
 def test_one_kind_of_loss_alone_has_no_rival(tmp_path: Path) -> None:

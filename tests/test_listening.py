@@ -32,8 +32,8 @@ def listener(folder: Path, name: str, ratings: dict[str, Sequence[float]]) -> Pa
     kinds = {"hidden reference": "target", "hidden anchor": "anchor"}
     rows = [
         {"passage": f"p{n}", "trial": n, "system": system, "kind": kinds.get(system, "model"), "rating": rating}
-        for system, of in ratings.items()
-        for n, rating in enumerate(of, 1)
+        for system, given in ratings.items()
+        for n, rating in enumerate(given, 1)
     ]
     return write(folder / f"{name}.csv", PAGE, rows)
 

@@ -244,7 +244,7 @@ def assert_parity(loss: Any, expected: Any, signals: Pair, repair: bool = False)
             deviation, rounding = (value - want).norm(), (want - true).norm()
             if deviation > max(relative * want.norm(), 10 * rounding):
                 with repaired() if repair else contextlib.nullcontext():
-                    rounding = max((of[k] - true).norm() for of in rounded_signals(expected, signals))
+                    rounding = max((again[k] - true).norm() for again in rounded_signals(expected, signals))
             assert deviation <= max(relative * want.norm(), 10 * rounding)
 
 

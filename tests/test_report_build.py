@@ -44,22 +44,22 @@ def study(folder: Path, root: Path, models: tuple[str, ...] = ("esr", "mrstft"),
         net = TCN(**NET)
         for parameter in net.parameters():
             torch.nn.init.normal_(parameter, std=0.2)
-        of = folder / f"run{number}"
-        (of / "checkpoints").mkdir(parents=True)
-        run_files.write_config(of, {"model": {"_target_": "models.tcn.TCN", **NET}})
-        (of / "metrics.csv").write_text(METRICS)
+        run = folder / f"run{number}"
+        (run / "checkpoints").mkdir(parents=True)
+        run_files.write_config(run, {"model": {"_target_": "models.tcn.TCN", **NET}})
+        (run / "metrics.csv").write_text(METRICS)
         torch.save(
             {"state_dict": {f"net.{key}": value for key, value in net.state_dict().items()}},
-            of / "checkpoints/best.ckpt",
+            run / "checkpoints/best.ckpt",
         )
         loss = model if model in ("esr", "mrstft") else "own"
-        runs.append({"run": str(of), "model": model, "loss": loss, "seed": seed})
+        runs.append({"run": str(run), "model": model, "loss": loss, "seed": seed})
         for metric, value in (("ESR", 0.3 + 0.1 * number), ("MR", 1.3 - 0.1 * number)):
             for id, setting in (("5", "0__85"), ("6", "1__55")):
                 row = made_scores.row(
                     model, metric, value + int(id), seed=seed, recording=id, setting=setting, loss=loss
                 )
-                rows.append({**row, "run": str(of), "samples": SEGMENT})
+                rows.append({**row, "run": str(run), "samples": SEGMENT})
     for metric in ("ESR", "MR"):
         rows += [
             made_scores.row(scores.UNPROCESSED, metric, 9.0, recording=id, setting=setting, samples=SEGMENT)

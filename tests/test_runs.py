@@ -21,9 +21,9 @@ from scripts import runs
 from tests.conftest import Entry
 
 
-def make(folder: Path, epochs: int, of: int = 10, **trainer: Any) -> Path:
+def make(folder: Path, epochs: int, planned: int = 10, **trainer: Any) -> Path:
     folder.mkdir(parents=True)
-    run_files.write_config(folder, {"trainer": {"max_epochs": of, **trainer}})
+    run_files.write_config(folder, {"trainer": {"max_epochs": planned, **trainer}})
     rows = [f"{epoch},{4 * (epoch + 1)},{1 / (epoch + 1)}" for epoch in range(epochs)]
     (folder / "metrics.csv").write_text("\n".join([f"epoch,step,{SCORE}", *rows]) + "\n")
     return folder

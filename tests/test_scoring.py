@@ -181,7 +181,7 @@ def test_several_models_scored_at_once_have_the_rows_of_each(monkeypatch: pytest
     both = [(a[0], torch.cat([a[1], b[1]]), a[2]) for a, b in zip(blocks, others, strict=True)]
     with monkeypatch.context() as patch:
         patch.setattr(together, "statistics", separately)
-        alone = [list(score(of, {"c": metrics}, 4000)) for of in (blocks, others)]
+        alone = [list(score(some, {"c": metrics}, 4000)) for some in (blocks, others)]
     for statistics in (separately, together.statistics):
         monkeypatch.setattr(together, "statistics", statistics)
         rows = list(score(both, {"c": metrics}, 4000))

@@ -124,10 +124,10 @@ def test_kinds_are_means_by_samples_then_over_runs(tmp_path: Path) -> None:
 
 def test_the_kinds_together_are_table_1(study: Evaluation) -> None:
     """Recordings are of one length here: their means, weighted by recordings, are those of the main table."""
-    of = by_kind(study)
+    means = by_kind(study)
     for metric in ("ESR", "MR", "SI-SDR"):
         convention = "further" if metric == "SI-SDR" else "standard"
-        mine = of[(of["metric"] == metric) & (of["model"] == "mrstft")]
+        mine = means[(means["metric"] == metric) & (means["model"] == "mrstft")]
         values = study.values(convention, metric)
         assert list(mine["kind"]) == list(KINDS)
         whole = float((mine["value"] * mine["recordings"]).sum() / mine["recordings"].sum())
@@ -159,14 +159,16 @@ def test_settings_of_one_kind_have_no_table_of_kinds(settings: tuple[str, ...], 
 def test_every_format_has_every_metric_of_every_kind(study: Evaluation, tmp_path: Path) -> None:
     formats.write(tmp_path, study)
     expected = {
-        (of.metric, of.model, of.kind): of.value for of in by_kind(study).itertuples() if of.convention != "paper2020"
+        (row.metric, row.model, row.kind): row.value
+        for row in by_kind(study).itertuples()
+        if row.convention != "paper2020"
     }
     assert len(expected) == 9 * 7 * 3  # metrics, models, kinds
     with (tmp_path / "table1_by_kind.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
-    assert {(of["metric"], of["model"], of["kind"]): float(of["value"]) for of in rows} == expected
+    assert {(row["metric"], row["model"], row["kind"]): float(row["value"]) for row in rows} == expected
     records = json.loads((tmp_path / "table1.json").read_text(encoding="utf-8"))["kinds_of_settings"]
-    assert {(of["metric"], of["model"], of["kind"]): of["value"] for of in records} == expected
+    assert {(row["metric"], row["model"], row["kind"]): row["value"] for row in records} == expected
     section, _ = report.section(study, colours.looks([(loss, loss) for loss in made_scores.WAVEFORM]))
     assert section is not None
     assert section.table is not None
@@ -180,7 +182,7 @@ def test_every_format_has_every_metric_of_every_kind(study: Evaluation, tmp_path
 def test_a_kind_without_a_number_is_null(tmp_path: Path) -> None:
     rows = [at("0__5", math.nan), at("0__40", 1.0)]
     evaluation = made_scores.evaluation(tmp_path, rows, trained_settings=TRAINED)
-    assert [of["value"] for of in setting_tables.json_by_kind(evaluation)] == [None, 1.0]
+    assert [row["value"] for row in setting_tables.json_by_kind(evaluation)] == [None, 1.0]
     assert "| ESR ↓, seen      |      – |" in setting_tables.markdown_by_kind(evaluation)
 
 

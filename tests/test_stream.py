@@ -146,7 +146,7 @@ def reference(net: TCN, x: Tensor, controls: Tensor, earlier: Tensor, share: Ten
     """
     before, after = net.context
     x = F.pad(x, (before, after))
-    controls, earlier = (F.pad(of, (before, after), mode="replicate") for of in (controls, earlier))
+    controls, earlier = (F.pad(each, (before, after), mode="replicate") for each in (controls, earlier))
     share = F.pad(share, (before, after), value=1.0)
     total: Any = 0
     for n, block in enumerate(net.blocks):
@@ -155,7 +155,7 @@ def reference(net: TCN, x: Tensor, controls: Tensor, earlier: Tensor, share: Ten
         y = F.conv1d(x, block.conv.weight, dilation=block.conv.dilation[0])
         y = F.batch_norm(y, block.film.norm.running_mean, block.film.norm.running_var)
         controls, earlier, share = controls[..., span:], earlier[..., span:], share[span:]
-        old, new = (block.film.modulation(net.conditioning(of.mT)).mT for of in (earlier, controls))  # type: ignore[misc]
+        old, new = (block.film.modulation(net.conditioning(each.mT)).mT for each in (earlier, controls))  # type: ignore[misc]
         scale, shift = (old + share * (new - old)).chunk(2, dim=1)
         y = F.prelu(scale * y + shift, block.activation.weight)
         kept = x[..., span - ahead : x.shape[-1] - ahead]

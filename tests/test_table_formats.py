@@ -149,10 +149,10 @@ def test_all_formats_hold_the_same_figures_and_marks(folder: Path) -> None:
     document = json.loads((folder / "table1.json").read_text(encoding="utf-8"))
     ours = {(r["source"], r["training_loss"], r["metric"]): r for r in rows if not r["source"].startswith("Table")}
     assert len(ours) == 7 * (7 + 7 + 2)  # rows times columns of the three conventions
-    for of in document["tables"]:
-        for name, of_row in of["rows"].items():
+    for part in document["tables"]:
+        for name, of_row in part["rows"].items():
             for metric, cell in of_row.items():
-                line = ours[of["convention"], name, metric]
+                line = ours[part["convention"], name, metric]
                 assert float(line["value"]) == cell["value"]
                 assert line["low"] == ("" if cell["low"] is None else repr(cell["low"]))
                 assert (line["best"], line["tied"]) == (str(cell["best"]), str(cell["tied"]))

@@ -90,9 +90,9 @@ def test_intervals_contain_the_correlation_of_many_draws() -> None:
     held = 0
     for _ in range(40):
         metric, error = draw(20)
-        of = ranks.correlations({"m": metric}, error, recordings)["m"]
-        assert of.low < of.mean < of.high
-        held += of.low <= truth <= of.high
+        interval = ranks.correlations({"m": metric}, error, recordings)["m"]
+        assert interval.low < interval.mean < interval.high
+        held += interval.low <= truth <= interval.high
     assert held >= 34
 
 
@@ -124,7 +124,9 @@ def errors(evaluation: Evaluation, name: str) -> pd.DataFrame:
 
 def test_metrics_are_turned_so_that_more_is_worse_and_pooled_ones_left_out(evaluation: Evaluation) -> None:
     found = study.tracked(evaluation, errors(evaluation, "gain"))
-    assert {metric: of.mean for metric, of in found.items()} == pytest.approx({"ESR": 1, "SI-SDR": 1, "DC": -1})
+    assert {metric: interval.mean for metric, interval in found.items()} == pytest.approx(
+        {"ESR": 1, "SI-SDR": 1, "DC": -1}
+    )
 
 
 def test_an_error_that_the_device_does_not_have_is_left_out(evaluation: Evaluation) -> None:

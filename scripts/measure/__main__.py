@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             net = run.net()
             settings, rate = settings_of(run.source)
             new = [setting for setting in settings if (setting, rate) not in targets]
-            targets |= {(setting, rate): of for setting, of in la2a_behaviour(new, rate).items()}
+            targets |= {(setting, rate): behaviour for setting, behaviour in la2a_behaviour(new, rate).items()}
             found = figures(network_at(net), {setting: targets[setting, rate] for setting in settings}, rate)
             print(
                 f"{folder}: network / device; curve: largest error of the static curve",

@@ -239,7 +239,7 @@ def thinned(x: ArrayLike, y: ArrayLike, points: int = POINTS) -> tuple[NDArray[n
         return x, y
     edges = np.linspace(0, len(x), points // 2 + 1).astype(int)
     known = ~np.isnan(y)
-    kept = np.union1d(*(_first_least(np.where(known, of, np.inf), edges) for of in (y, -y)))
+    kept = np.union1d(*(_first_least(np.where(known, values, np.inf), edges) for values in (y, -y)))
     return x[kept], y[kept]
 
 
