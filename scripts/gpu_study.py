@@ -82,7 +82,6 @@ SCHEDULE = (
     "scheduler.warmup=0.1",
     "trainer.gradient_clip_val=1.0",
     "trainer.limit_val_batches=6",  # a validation takes as long as many steps
-    "data.num_workers=8",
     "seed=1",
 )
 # As small as everything can be, for trying the way on a processor.

@@ -15,9 +15,12 @@ from torch import Tensor, nn
 from auraloss.base import WeightedSum
 from auraloss.time import ESRLoss, L1Loss
 from data.segments import Segment
+from models.callbacks import TrainingBar
 from models.net import Net
 from models.schedules import cosine
 from models.system import System
+from models.tcn import TCN
+from tests.reads import Reads
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),  # here the batches are in memory
@@ -53,11 +56,10 @@ def segment(batch: int, samples: int, seed: int = 0) -> Segment:
 def fit(system: System, train: Any, val: list[Segment], tmp_path: Path, **options: Any) -> pl.Trainer:
     """On batches; `train` may be a loader as well."""
     trainer = pl.Trainer(
-        **{"max_epochs": 1, "accelerator": "cpu", "num_sanity_val_steps": 0} | options,
+        **{"max_epochs": 1, "accelerator": "cpu", "num_sanity_val_steps": 0, "enable_progress_bar": False} | options,
         default_root_dir=tmp_path,
         logger=False,
         enable_checkpointing=False,
-        enable_progress_bar=False,
         enable_model_summary=False,
     )
     loader = torch.utils.data.DataLoader
@@ -236,3 +238,31 @@ def test_the_terms_of_a_loss_are_logged_and_any_module_is_a_loss(tmp_path: Path)
 
     plain = fit(System(net, nn.L1Loss(), {"L1": L1Loss()}, sgd()), [batch], [batch], tmp_path).callback_metrics
     torch.testing.assert_close(plain["train/loss"], expected["train/l1"])
+
+
+class InSteps(pl.Callback):
+    """Counts what is read from tensors from each training batch's start to its end."""
+
+    def __init__(self) -> None:
+        self.reads = Reads()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self.reads.__enter__()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.reads.__exit__(None, None, None)
+
+
+def test_a_step_waits_for_no_number(tmp_path: Path) -> None:
+    """With all that a training does in a step: the terms of a loss logged, a schedule, gradients clipped."""
+    batches = [segment(2, 200, seed) for seed in range(3)]
+    loss = WeightedSum({"l1": L1Loss(), "esr": ESRLoss()}, {"l1": 1.0, "esr": 0.5})
+    adam = partial(torch.optim.Adam, fused=True)
+    system = System(TCN(blocks=2, channels=2), loss, {"L1": L1Loss()}, adam, partial(cosine, warmup=0.1), max_steps=3)
+    steps = InSteps()
+    with Reads() as in_all:
+        own = {"callbacks": [steps, TrainingBar("a")], "enable_progress_bar": True}
+        trainer = fit(system, batches, batches[:1], tmp_path, **own, gradient_clip_val=1.0)
+    assert trainer.global_step == 3
+    assert steps.reads.count == 0
+    assert in_all.count > 0  # after the epoch
