@@ -1,16 +1,20 @@
-"""Constructs a network from the plain values that describe it: the only door from a configuration to code."""
+"""Makes a network of the plain values that describe it, and of its weights: the only door from a run to code."""
 
 from __future__ import annotations
 
 import importlib
+import io
 import re
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from models.net import Net
 from models.run_files import RunError
 
 LARGEST = 4096  # of any number in the description of a network: a bound on what a stranger's run can ask for
+_PREFIX = "net."  # of the network's tensors in a checkpoint of `models.system.System`
 _NET = re.compile(r"models\.([a-z][a-z0-9_]*)\.([A-Z][A-Za-z0-9]*)")
 
 
@@ -51,3 +55,14 @@ def build_net(spec: Any) -> Net:
         return kind(**options)
     except (TypeError, ValueError, RuntimeError) as error:
         raise RunError(f"model: {target} does not accept {options}: {error}") from error
+
+
+def load_weights(net: Net, checkpoint: bytes) -> None:
+    """Gives a network the weights of a training's checkpoint, of which nothing but tensors is read.
+
+    Raises:
+        Exception: of any kind, if the bytes are damaged, or are those of another network.
+    """
+    state = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=True)["state_dict"]
+    own = {key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)}
+    net.load_state_dict(own)

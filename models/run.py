@@ -16,16 +16,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from models import checksums, same_run
-from models.build import build_net
+from models.build import build_net, load_weights
 from models.digest import digest
 from models.net import Net
 from models.run_files import RunError, read_config, read_status
 from models.source import Source, sample_rate, trained_on
-
-_NET_PREFIX = "net."  # of the network's tensors in a checkpoint of `models.system.System`
 
 
 @dataclass(frozen=True)
@@ -91,9 +87,7 @@ class Run:
             raise RunError(f"{self.file}: was replaced while it was used; is its training going on? Do it again")
         try:
             checksums.check(io.BytesIO(content))
-            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)["state_dict"]
-            own = {key.removeprefix(_NET_PREFIX): value for key, value in state.items() if key.startswith(_NET_PREFIX)}
-            net.load_state_dict(own)
+            load_weights(net, content)
         except Exception as error:  # there is no end to what the reading of damaged bytes can raise
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise RunError(f"{self.file}: is damaged, or not a checkpoint of this network: {reason}") from error

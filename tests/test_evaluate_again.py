@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from data import signaltrain
 from models import run_files
 from models.run import Run
 from scripts.scoring import cache, depends, scorer
@@ -114,7 +114,7 @@ def test_a_metric_whose_function_is_edited_is_scored_anew(
     work.clear()
     assert scoring(f"runs={study}", own).code == 0
     assert work == []
-    file.write_text(text + "# edited\n")
+    file.write_text(text.replace("MSELoss()", "MSELoss(reduction='sum')"))
     assert scoring(f"runs={study}", own).code == 0
     assert work == [("own.MSE",)] * 3
 
@@ -183,56 +183,24 @@ def test_scores_of_other_code_are_not_taken(
     assert len(work) == 3
 
 
+def test_scores_at_other_controls_are_not_taken(
+    scoring: Entry, study: Path, work: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files, and the settings in their names, are the same; what a network is given for these is not."""
+    assert scoring(f"runs={study}").code == 0
+    before = of(read(study / "results"), "l1-seed1")
+    switch, knob = signaltrain.CONTROLS
+    monkeypatch.setattr(signaltrain, "CONTROLS", (switch, knob._replace(scale=200.0)))
+    work.clear()
+    assert scoring(f"runs={study}").code == 0
+    assert len(work) == 3
+    assert of(read(study / "results"), "l1-seed1") != before
+
+
 def test_all_that_the_options_of_a_metric_name_counts_also_in_lists() -> None:
     inner = {"_target_": "auraloss.time.ESRLoss", "pre_filter": {"_target_": "auraloss.perceptual.FIRFilter"}}
     found = set(scorer._code({"_target_": "auraloss.level.LoudnessLoss", "_args_": [1, [inner]]}))
     assert {file.name for file in found} == {"level.py", "time.py", "perceptual.py"}
-
-
-TCN, L1, MR = (ROOT / name for name in ("models/tcn.py", "auraloss/time.py", "auraloss/resolutions.py"))
-
-
-def files_behind(word: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The files on which a word for code depends, after checking that an edit of any of them makes another word."""
-    read_bytes = Path.read_bytes
-    seen: set[str] = set()
-
-    def read(self: Path) -> bytes:
-        seen.add(self.relative_to(ROOT).as_posix())
-        return read_bytes(self)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", read)
-        now = word()
-    assert word() == now
-    for changed in sorted(seen):
-        edited = ROOT / changed
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, "read_bytes", lambda self, e=edited: read_bytes(self) + b"#" * (self == e))
-            assert word() != now, changed
-    return seen
-
-
-def test_the_version_of_the_code_changes_with_each_file_on_which_a_score_depends(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    seen = files_behind(lambda: depends.of_network(TCN), monkeypatch)
-    assert {"auraloss/stft.py", "scripts/scoring/rows.py", "models/tcn.py", "models/conv.py", "models/build.py"} <= seen
-    assert {"data/segments.py", "data/audio.py", "scripts/scoring/scorer.py"} <= seen
-    assert not {"models/callbacks.py", "models/run.py", "models/atomic.py", "auraloss/presets.py"} & seen
-    assert files_behind(lambda: depends.of_metric([L1]), monkeypatch) == {"auraloss/time.py", "auraloss/base.py"}
-    assert {"auraloss/stft.py", "auraloss/spectrum.py"} <= files_behind(lambda: depends.of_metric([MR]), monkeypatch)
-
-
-def test_every_way_to_import_a_file_counts(tmp_path: Path) -> None:
-    """Also inside functions; a package counts by its __init__.py, where no file of it is named."""
-    own = tmp_path / "own.py"
-    source = "import json, auraloss.time\nfrom data import levels\ndef f():\n    from models.net import Net\n"
-    own.write_text(source)
-    files = {file.relative_to(ROOT).as_posix() for file in depends.with_imports([own]) - {own}}
-    assert {"auraloss/time.py", "auraloss/base.py", "data/levels.py", "models/net.py"} == files
-    own.write_text("from auraloss import MSELoss\n")
-    assert ROOT / "auraloss/perceptual.py" in depends.with_imports([own])
 
 
 def test_damaged_scores_are_scored_again(scoring: Entry, study: Path, work: list[tuple[str, ...]]) -> None:

@@ -1,7 +1,8 @@
 """What a score depends on of the project's code, in words for its key.
 
-Listed are the files that make every score. Of a network and of a metric all count that its file imports of the project,
-at any depth. Another version of a library is another word as well.
+Of a network and of a metric all files count that theirs imports of the project, at any depth; of each its code, without
+comments and docstrings. Listed are the files by which every network is made, run and scored, and those at which imports
+are followed no further. What the recordings are is in the key by value (`scripts.scoring.scorer`).
 """
 
 from __future__ import annotations
@@ -12,43 +13,81 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from models.digest import digest, digest_files
+from models.digest import digest
 
 ROOT = Path(__file__).parents[2]
 ALWAYS = (
-    "models/build.py",  # constructs a network
-    "models/net.py",
-    "models/rendering.py",  # runs it
-    "data/audio.py",  # reads what it is run on
-    "data/segments.py",
-    "scripts/scoring/scorer.py",
+    "models/build.py",  # makes a network, with its weights
+    "scripts/scoring/scorer.py",  # runs and scores it
+    "auraloss/together.py",  # what it imports of auraloss counts with the metrics of these classes
 )
-ROWS = ROOT / "scripts" / "scoring" / "rows.py"  # has the metrics computed: counts with the losses that it imports
+APART = (  # what these import besides, but no score is made of
+    "data/signaltrain.py",  # finds recordings
+    "data/replacing.py",  # writes files
+    "models/run_files.py",
+    "models/digest.py",
+    "scripts/scoring/cache.py",
+    "scripts/scoring/depends.py",
+    "scripts/scoring/held_out.py",
+    "models/tcn_steps.py",  # runs networks live
+    "models/compiled_steps.py",
+    "models/compiled_levels.py",
+)
+LIBRARIES = ("torch", "numpy", "scipy", "numba", "llvmlite", "soundfile")
 PACKAGES = ("auraloss", "models", "data", "scripts")
-LIBRARIES = ("torch", "scipy")
 
 
 def of_network(file: Path) -> str:
-    """A word for the code that runs and scores a network of a file."""
-    files = {*(ROOT / name for name in ALWAYS), *with_imports([file]), *with_imports([ROWS], ("auraloss", "scripts"))}
-    return digest(digest_files(files), [_version(library) for library in LIBRARIES])
+    """A word for the code that makes, runs and scores a network of a file, and for the libraries that do."""
+    return digest(_word(behind_network(file)), [_version(library) for library in LIBRARIES])
 
 
 def of_metric(files: Iterable[Path]) -> str:
     """A word for the code of a metric that lies in some files, which may be the user's own."""
-    return digest_files(with_imports(files))
+    return _word(with_imports(files))
 
 
-def with_imports(files: Iterable[Path], packages: Collection[str] = PACKAGES) -> set[Path]:
-    """Files, and all of some packages of the project that they import, at any depth and wherever in the file."""
+def behind_network(file: Path) -> set[Path]:
+    """The files that make, run and score a network of a file."""
+    return with_imports([file, *(ROOT / name for name in ALWAYS)], ("models", "data", "scripts"), APART)
+
+
+def with_imports(files: Iterable[Path], packages: Collection[str] = PACKAGES, apart: Collection[str] = ()) -> set[Path]:
+    """Files, and all of some packages of the project that they import, at any depth and wherever in the file.
+
+    Args:
+        files: to begin with.
+        packages: of which imports are followed.
+        apart: files of them that are left out, with what only they import.
+    """
     found: set[Path] = set()
     waiting = list(files)
     while waiting:
         file = waiting.pop()
         if file not in found and file.suffix == ".py":
-            waiting += [ROOT / name for name in _imports(file.read_bytes()) if name.split("/")[0] in packages]
+            names = _imports(file.read_bytes()) - set(apart)
+            waiting += [ROOT / name for name in names if name.split("/")[0] in packages]
         found.add(file)
     return found
+
+
+def _word(files: Iterable[Path]) -> str:
+    """A word for what is executed of some files, whatever their names."""
+    contents = [(file.suffix, file.read_bytes()) for file in files]
+    return digest(*sorted(_of_code(content) if suffix == ".py" else digest(content) for suffix, content in contents))
+
+
+@cache
+def _of_code(source: bytes) -> str:
+    """A word for a source without comments, docstrings and layout."""
+    return digest(ast.dump(_WithoutTexts().visit(ast.parse(source))))
+
+
+class _WithoutTexts(ast.NodeTransformer):
+    """Takes out texts that stand as a statement, as docstrings do."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) else node
 
 
 @cache

@@ -1,7 +1,8 @@
 """Scores networks on a test split with all metrics; what was scored before is read from the run's folder.
 
-A file of scores counts for one checkpoint, test split, length of segments and state of the code. Of these it answers
-every metric whose options are the same; the network is run again for the others alone.
+A file of scores counts for one checkpoint, test split (files, and controls as a network is given them), length of
+segments and state of the code. Of these it answers every metric whose options are the same; the network is run again
+for the others alone.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ class Scorer:
         blocks = Blocks(split.recordings, eval_length, minimum=SHORTEST).blocks
         self.shortest = min(block.frames for block in blocks)
         self.places = {name: _places(blocks, getattr(m, "pool", "") == "batch") for name, m in self.metrics.items()}
-        self._subject = (split.fingerprint, eval_length, SHORTEST)
+        read = [(r.id, r.sample_rate, r.channels, r.frames, r.controls) for r in split.recordings]
+        self._subject = (split.fingerprint, read, eval_length, SHORTEST)
 
     def job(self, label: str, folder: Path, checkpoint: str, weights: str, code: Path, load: Callable[[], Net]) -> Job:
         """A network to be scored, with what is known of it already.
