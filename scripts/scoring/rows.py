@@ -1,13 +1,9 @@
 """Scores of networks on recordings, as a tidy table: one row for each part of the audio, convention and metric.
 
-A metric is a loss that has ``statistics(output, target)``, sums over the samples of each item and channel, and
-``value(sums)``. Its ``pool`` says what a row stands for: for ``"item"`` one block; for ``"batch"`` a group of 128
-blocks, whose sums are added first, as in the paper's evaluation with its batches of 128. It may have
-
-- ``score_sign``: −1 for a loss that is the negative of a score; a row is the score itself.
-- ``draw(seed, samples, device)`` (random resolutions): drawn for each row by the row's number, so that every network
-  meets the same draws.
-- ``at(sample_rate)``: the metric for recordings of this rate in Hz.
+A metric is one of `scripts.scoring.metrics`. Its ``pool`` says what a row stands for: for ``"item"`` one block; for
+``"batch"`` a group of 128 blocks, whose sums are added first, as in the paper's evaluation with its batches of 128. Of
+a loss that is the negative of a score, with a ``score_sign`` of −1, a row is the score itself. A metric that draws at
+random draws for each row by the row's number, so that every network meets the same draws.
 
 Blocks are scored one at a time and sums kept in float64, so that no score depends on a batch size or on what came
 before, nor on which other networks are scored with it.
@@ -17,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +20,7 @@ from torch import Tensor
 from auraloss import together
 from data.segments import Block
 from scripts.scoring import spectra
+from scripts.scoring.metrics import Metric, MetricOfRate, RandomMetric
 
 GROUP = 128  # blocks in a row of a pooled metric: the batch size of the paper's evaluation
 
@@ -46,7 +42,9 @@ class Score:
 
 @torch.inference_mode()
 def score(
-    pairs: Iterable[tuple[Block, Tensor, Tensor]], conventions: Mapping[str, Mapping[str, Any]], shortest: int
+    pairs: Iterable[tuple[Block, Tensor, Tensor]],
+    conventions: Mapping[str, Mapping[str, Metric | MetricOfRate]],
+    shortest: int,
 ) -> Iterator[Score]:
     """Scores outputs against their targets.
 
@@ -61,8 +59,7 @@ def score(
     """
     metrics = {(convention, name): m for convention, named in conventions.items() for name, m in named.items()}
     for (convention, name), metric in metrics.items():
-        needed = ("at", "pool") if hasattr(metric, "at") else ("statistics", "value", "pool")
-        if not all(hasattr(metric, attribute) for attribute in needed):
+        if not isinstance(metric, Metric | MetricOfRate):
             raise ValueError(
                 f"{convention}.{name}: a metric needs statistics, value and pool, as auraloss.base.Loss has"
             )
@@ -84,23 +81,24 @@ def score(
             if metric.pool == "batch":
                 if key in groups and number[key] != groups[key].number:
                     yield from groups.pop(key).scores(*key)
-                groups.setdefault(key, _Group(number[key])).add(frozen[key], sums, samples)
+                groups.setdefault(key, _Group(number[key], frozen[key])).add(sums, samples)
                 continue
             recording, place = block.recording, (block.number, block.start, samples)
-            for model, value in enumerate(_natural(metric, frozen[key].value(sums).flatten(1).mean(1))):
+            for model, value in enumerate(_natural(frozen[key], frozen[key].value(sums).flatten(1).mean(1))):
                 yield Score(*key, recording.id, recording.setting, *place, value, model)
     for key, group in groups.items():
         yield from group.scores(*key)
 
 
-def _frozen(metric: Any, number: int, shortest: int, sample_rate: int, device: torch.device) -> Any:
+def _frozen(
+    metric: Metric | MetricOfRate, number: int, shortest: int, sample_rate: int, device: torch.device
+) -> Metric:
     """The metric for one row."""
-    if hasattr(metric, "at"):
-        metric = metric.at(sample_rate)
-    return metric.draw(number, shortest, device) if hasattr(metric, "draw") else metric
+    of_rate = metric.at(sample_rate) if isinstance(metric, MetricOfRate) else metric
+    return of_rate.draw(number, shortest, device) if isinstance(of_rate, RandomMetric) else of_rate
 
 
-def _natural(metric: Any, values: Tensor) -> list[float]:
+def _natural(metric: Metric, values: Tensor) -> list[float]:
     """Scores from losses: a loss that is the negative of a score changes its sign."""
     sign = getattr(metric, "score_sign", 1)
     return [sign * value for value in values.tolist()]
@@ -109,15 +107,14 @@ def _natural(metric: Any, values: Tensor) -> list[float]:
 class _Group:
     """The sums of the blocks of one row of a pooled metric, for each model."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, metric: Metric) -> None:
         self.number = number
-        self.samples = 0
-        self.sums: Tensor | None = None
-
-    def add(self, metric: Any, sums: Tensor, samples: int) -> None:
-        total = sums.flatten(1, -2).sum(1)
-        self.sums = total if self.sums is None else self.sums + total
         self.metric = metric
+        self.samples = 0
+        self.sums = torch.zeros((), dtype=torch.float64)
+
+    def add(self, sums: Tensor, samples: int) -> None:
+        self.sums = self.sums + sums.flatten(1, -2).sum(1)
         self.samples += samples
 
     def scores(self, convention: str, name: str) -> Iterator[Score]:

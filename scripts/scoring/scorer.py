@@ -31,6 +31,7 @@ from models.rendering import Rendering
 from scripts.scoring import cache, depends
 from scripts.scoring.cache import Name, Place, Scored
 from scripts.scoring.held_out import HeldOut
+from scripts.scoring.metrics import Metric, MetricOfRate
 from scripts.scoring.rows import GROUP, Score, score
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ class Scorer:
         self.device = _device(device)
         self.split = split
         self.length = eval_length
-        self.metrics: dict[Name, Any] = {}
+        self.metrics: dict[Name, Metric | MetricOfRate] = {}
         self.keys: dict[Name, str] = {}
         for convention, metrics in conventions.items():
             for name, options in metrics.items():
@@ -107,7 +108,7 @@ class Scorer:
         Raises:
             ValueError, RuntimeError, ArithmeticError: if one of them cannot be run or scored; nothing is kept then.
         """
-        wanted: dict[str, dict[str, Any]] = {}
+        wanted: dict[str, dict[str, Metric | MetricOfRate]] = {}
         for convention, name in jobs[0].missing:
             wanted.setdefault(convention, {})[name] = self.metrics[convention, name]
         levels = [_Levels() for _ in jobs]
@@ -179,7 +180,7 @@ def complete(scorer: Scorer, jobs: list[Job]) -> dict[str, Scored | Exception]:
     return found
 
 
-def _description(metrics: Mapping[Name, Any]) -> dict[str, dict[str, Any]]:
+def _description(metrics: Mapping[Name, Metric | MetricOfRate]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for (convention, name), metric in metrics.items():
         about = {"higher_is_better": getattr(metric, "score_sign", 1) < 0, "unit": getattr(metric, "unit", "")}
