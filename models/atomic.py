@@ -1,11 +1,13 @@
-"""Files that appear whole: whoever is killed while writing one leaves the old one, and nothing to clean up by hand."""
+"""Files and folders that appear whole: whoever is killed while writing one leaves the old one."""
 
 from __future__ import annotations
 
 import glob
 import os
 import re
+import shutil
 import socket
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +37,28 @@ def write_text(file: Path, text: str) -> None:
     """Writes a file of text, in UTF-8 and with the ends of lines as they are, that takes the old one's place."""
     with replacing(file) as partial:
         partial.write_text(text, encoding="utf-8", newline="")
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """A new folder beside one, which takes its place at the end; after an exception the old one stays."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name(f".{folder.name}.partial-{uuid.uuid4().hex[:8]}")
+    earlier = partial.with_name(f"{partial.name}-earlier")
+    partial.mkdir()
+    try:
+        yield partial
+        if folder.exists():
+            folder.rename(earlier)
+        try:
+            partial.rename(folder)
+        except OSError:
+            if earlier.exists():
+                earlier.rename(folder)
+            raise
+        shutil.rmtree(earlier, ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def is_running(pid: int, started: str | None = None) -> bool:

@@ -32,6 +32,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.atomic import write_text
+
 ROOT = Path(__file__).parents[1]
 NEEDS = {  # module: package that brings it
     "torch": "torch",
@@ -160,7 +162,7 @@ def study(minutes: float, out: Path, device: str, miniature: bool = False) -> bo
     clock = Clock(minutes)
     out = out.absolute()
     out.mkdir(parents=True, exist_ok=True)
-    (out / "machine.txt").write_text(machine())
+    write_text(out / "machine.txt", machine())
     data_minutes = 0.1 if miniature else DATA_MINUTES
     data = (f"data.root={out / 'data'}", f"data.recordings.minutes={data_minutes}")
     making = ("--minutes", str(data_minutes), "--processes", str(len(os.sched_getaffinity(0))))

@@ -37,6 +37,7 @@ from auraloss.level import CumulativeEnergyLoss, GainReductionLoss, LoudnessLoss
 from auraloss.perceptual import FIRFilter, PreEmphasis
 from auraloss.time import DCLoss, ESRLoss, L1Loss, LogCoshLoss, MSELoss, SDSDRLoss, SISDRLoss, SNRLoss
 from data.instruments import Audio, Instrument, bass, bowed, drums, gain, plucked, speech
+from data.replacing import replacing
 
 SAMPLE_RATE = 44_100  # Hz
 SAMPLES = 2**17  # 3 s
@@ -224,7 +225,8 @@ def draw(file: Path) -> None:
     panels = bottom.subplots(1, len(SWEEPS), sharey=True)
     _sweeps(panels, ratings)
     bottom.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(LINES), frameon=False)
-    picture.savefig(file, dpi=150)
+    with replacing(file) as part:
+        picture.savefig(part, dpi=150, format=file.suffix[1:] or "png")
 
 
 def _heat_map(panel: Axes, levels: NDArray[np.float64], rows: list[str], columns: list[tuple[str, str]]) -> None:

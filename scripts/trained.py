@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from data.signaltrain import MODES
-from models.atomic import write_text
+from models.atomic import replacing_folder, write_text
 from models.run import Run
 from scripts.results import card, scores, table
 from scripts.results.scored_run import scored_run
@@ -53,17 +53,15 @@ def keep(results: Path, seed: str, out: Path = KEPT, prefix: str = "") -> list[P
         folder = out / (prefix + re.sub(r"[^a-z0-9]+", "-", label.lower()))
         run = scored_run(item, results, evaluation.info["checkpoint"])
         weights = run.net().state_dict()
-        partial = folder.with_name(f".{folder.name}")
-        shutil.rmtree(partial, ignore_errors=True)
-        (partial / "checkpoints").mkdir(parents=True)
-        torch.save(
-            {"state_dict": {f"net.{name}": value for name, value in weights.items()}}, partial / "checkpoints/best.ckpt"
-        )
-        for name in ("config.yaml", "status.json", "metrics.csv"):
-            shutil.copyfile(run.folder / name, partial / name)
-        write_text(partial / "card.md", card_of(label, folder.name, run, evaluation, item["run"]))
-        shutil.rmtree(folder, ignore_errors=True)  # which may be the source
-        partial.rename(folder)
+        with replacing_folder(folder) as partial:  # which may be the source
+            (partial / "checkpoints").mkdir()
+            torch.save(
+                {"state_dict": {f"net.{name}": value for name, value in weights.items()}},
+                partial / "checkpoints/best.ckpt",
+            )
+            for name in ("config.yaml", "status.json", "metrics.csv"):
+                shutil.copyfile(run.folder / name, partial / name)
+            write_text(partial / "card.md", card_of(label, folder.name, run, evaluation, item["run"]))
         written.append(folder)
     return written
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from models import run_lock
-from models.atomic import HOST, is_running, replacing, start_of
+from models.atomic import HOST, is_running, replacing, replacing_folder, start_of
 from models.run_lock import RunLock
 from tests.conftest import Entry
 
@@ -104,3 +104,13 @@ def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
     with replacing(tmp_path / "a.txt") as partial:
         partial.write_text("whole")
     assert sorted(file.name for file in tmp_path.iterdir()) == [f".a.txt.{HOST}.{os.getppid()}", "a.txt"]
+
+
+def test_a_folder_takes_the_old_ones_place_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    for content in ("old", "new"):
+        with replacing_folder(folder) as partial:
+            (partial / f"{content}.txt").touch()
+    with pytest.raises(FileNotFoundError), replacing_folder(folder) as partial:
+        (partial / "none" / "half.txt").touch()
+    assert [file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*")] == ["a", "a/new.txt"]

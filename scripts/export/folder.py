@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from models.atomic import replacing_folder
 from models.run import Run
 from scripts import extras
 from scripts.export import card, graphs, replay
@@ -55,10 +55,7 @@ def write(
     net = run.net()
     controls = controls_of(run.config, net)
     about = describe(run, net, formats)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial-{uuid.uuid4().hex[:8]}")
-    partial.mkdir()
-    try:
+    with replacing_folder(out) as partial:
         pairs = replay.record(net, controls, seconds, about["sample_rate"])
         recordings = [pair.write(partial, about["sample_rate"]) for pair in pairs]
         about |= {"recordings": recordings, "tolerance": TOLERANCE}
@@ -68,9 +65,6 @@ def write(
             _verify(name, step, whole, about, pairs, tell)
         (partial / ABOUT).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         card.write(folder, partial, about)
-        _swap(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return about
 
 
@@ -122,17 +116,3 @@ def _check_free(out: Path) -> None:
         earlier = False
     if not earlier:
         raise ValueError(f"{out} holds something else than an export; choose another --out, or delete it")
-
-
-def _swap(partial: Path, out: Path) -> None:
-    """Puts a complete folder where an earlier one may lie."""
-    earlier = partial.with_name(f"{partial.name}-earlier")
-    if out.exists():
-        out.rename(earlier)
-    try:
-        partial.rename(out)
-    except OSError:
-        if earlier.exists():
-            earlier.rename(out)
-        raise
-    shutil.rmtree(earlier, ignore_errors=True)

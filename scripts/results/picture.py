@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
+from models.atomic import replacing
 from scripts.results import scores
 from scripts.results.legend import TIED
 from scripts.results.table import COLUMNS, Table, paper_table, rounded, tables
@@ -46,7 +47,8 @@ def draw(ours: Table, file: Path) -> None:
         panel.set_title(title, fontsize=11)
     label = "ratio to the best of the column"
     picture.colorbar(image, ax=panels, label=label, ticks=[1, 2, 5, 10], format="%g×")
-    picture.savefig(file, dpi=150)
+    with replacing(file) as partial:
+        picture.savefig(partial, dpi=150, format=file.suffix[1:] or "png")
 
 
 def _panel(panel: Axes, table: Table, names: list[str]) -> AxesImage:
