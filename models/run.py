@@ -71,19 +71,24 @@ class Run:
         return file
 
     @cached_property
+    def sha256(self) -> str:
+        """Of the file of the checkpoint; raises `RunError` if it cannot be read."""
+        return hashlib.sha256(self._content()).hexdigest()
+
+    @property
     def weights(self) -> str:
         """A word for the checkpoint and the network it belongs to; raises `RunError` if it cannot be read."""
-        return self._word(self._content())
+        return digest(digest(self.sha256), self.config.get("model"))
 
     def net(self) -> Net:
-        """The trained network, on the CPU and in evaluation mode: that of `weights`.
+        """The trained network, on the CPU and in evaluation mode: that of `sha256`.
 
         Raises:
             RunError: if the checkpoint is missing, damaged, does not fit the configuration, or was replaced meanwhile.
         """
         net = build_net(self.config.get("model"))
         content = self._content()
-        if self._word(content) != self.weights:
+        if hashlib.sha256(content).hexdigest() != self.sha256:
             raise RunError(f"{self.file}: was replaced while it was used; is its training going on? Do it again")
         try:
             checksums.check(io.BytesIO(content))
@@ -107,9 +112,6 @@ class Run:
             return self.file.read_bytes()
         except OSError as error:
             raise RunError(f"{self.file}: cannot be read ({error.strerror})") from error
-
-    def _word(self, content: bytes) -> str:
-        return digest(digest(hashlib.sha256(content).hexdigest()), self.config.get("model"))
 
 
 def find_runs(runs: Any) -> list[Path]:

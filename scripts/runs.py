@@ -5,6 +5,9 @@ python -m scripts.runs quick        runs/quick, or any folder of runs
 
 A run whose status says that it is being trained, but whose process is gone, has died: it was killed, or its machine
 went away. The command that began it continues it.
+
+Files are read one by one, not as a `models.run.Run`: a run that has died early has no configuration, and the import of
+that class takes seconds.
 """
 
 from __future__ import annotations

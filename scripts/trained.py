@@ -81,8 +81,7 @@ def card_of(label: str, name: str, run: Run, evaluation: Evaluation, of_run: str
         lines.append(f"| {MODES[str(switch)]} {knob}{kinds} | {_scores(group)} |")
     head = card.card(
         f"A model of the LA-2A, trained with {label}",
-        run.config,
-        run.status,
+        run,
         [
             "Controls: switch (0 Compress, 1 Limit), peak reduction / 100.",
             f"Use: `python -m scripts.render in.wav out.wav --run models/trained/{name} --peak-reduction 65`",

@@ -368,14 +368,14 @@ def test_the_card_tells_what_the_model_is_and_how_to_use_it(export: Path) -> Non
 
 def test_a_run_that_has_a_card_hands_it_on(tmp_path: Path, about: dict[str, Any]) -> None:
     (tmp_path / "card.md").write_text("# Mine\n", encoding="utf-8")
-    card.write(tmp_path, tmp_path, about)
+    card.write(Run(tmp_path, about["config"], about["training"]), tmp_path, about)
     text = (tmp_path / "card.md").read_text(encoding="utf-8")
     assert text.startswith("# Mine\n\n## This export\n")
 
 
 def test_the_card_has_the_scores(tmp_path: Path, about: dict[str, Any]) -> None:
     scored = {"data": "la2a", "means": {"standard": {"ESR": 0.01234, "MR": None}}}
-    card.write(tmp_path, tmp_path, about | {"scores": scored})
+    card.write(Run(tmp_path, about["config"], about["training"]), tmp_path, about | {"scores": scored})
     text = (tmp_path / "card.md").read_text(encoding="utf-8")
     assert "test split of `la2a`" in text
     assert "| standard | ESR | 0.01234 |\n| standard | MR | not finite |\n" in text

@@ -6,27 +6,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from models.run import Run
 from scripts.results import card
 
 CARD = "card.md"
 
 
-def write(run: Path, out: Path, about: Mapping[str, Any]) -> None:
+def write(run: Run, out: Path, about: Mapping[str, Any]) -> None:
     """Writes the card of a run into the folder of its export.
 
     Args:
-        run: folder of the run.
+        run: the run.
         out: folder of the export.
         about: what `describe` says of it.
     """
-    kept = run / CARD
-    own = about["checkpoint"] == "best" and kept.is_file()
-    of_model = kept.read_text(encoding="utf-8") if own else _of_model(about)
+    kept = run.folder / CARD
+    own = run.checkpoint == "best" and kept.is_file()
+    of_model = kept.read_text(encoding="utf-8") if own else _of_model(run, about)
     (out / CARD).write_text(f"{of_model.rstrip()}\n\n{_of_export(about)}", encoding="utf-8")
 
 
-def _of_model(about: Mapping[str, Any]) -> str:
-    text = card.card(f"The network of {about['name']}", about["config"], about["training"])
+def _of_model(run: Run, about: Mapping[str, Any]) -> str:
+    text = card.card(f"The network of {about['name']}", run)
     means = (about["scores"] or {}).get("means", {})
     if not means:
         return f"{text}\nNot scored: `python evaluate.py` before the export writes the scores here.\n"

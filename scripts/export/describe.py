@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import platform
@@ -51,7 +50,7 @@ def describe(run: Run, net: Net, formats: Sequence[str]) -> dict[str, Any]:
         "format": FORMAT,
         "name": "/".join(run.folder.resolve().parts[-2:]),
         "checkpoint": run.checkpoint,
-        "checkpoint_sha256": hashlib.sha256(run.file.read_bytes()).hexdigest(),
+        "checkpoint_sha256": run.sha256,
         "sample_rate": source.sample_rate,
         "in_channels": net.in_channels,
         "out_channels": output.shape[1],

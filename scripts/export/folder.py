@@ -64,7 +64,7 @@ def write(
             step, whole = (_write_onnx if name == "onnx" else _write_torch)(partial, traced, about)
             _verify(name, step, whole, about, pairs, tell)
         (partial / ABOUT).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        card.write(folder, partial, about)
+        card.write(run, partial, about)
     return about
 
 

@@ -6,28 +6,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from models.run import Run
+
 EMBEDDED = "data.embedded.recordings"
 
 
-def card(
-    title: str, config: Mapping[str, Any], status: Mapping[str, Any], use: Sequence[str] = (), settings: str = ""
-) -> str:
+def card(title: str, run: Run, use: Sequence[str] = (), settings: str = "") -> str:
     """The head of a card; scores may follow.
 
     Args:
         title: of the card.
-        config: of the run, as in its ``config.yaml``.
-        status: of the run, as in its ``status.json``.
+        run: the run of the model.
         use: further points, for instance a command.
         settings: that it was trained on, if they are known.
     """
-    data, model = config["data"], dict(config["model"])
+    data, model = run.config["data"], dict(run.config["model"])
     channels = {1: "mono", 2: "stereo"}.get(data["channels"], f"{data['channels']} channels")
     network = ", ".join([f"`{model.pop('_target_')}`", *(f"{name} {value}" for name, value in model.items())])
     points = [
         f"Network: {network}",
         f"Trained on: {_material(data)}, {data['sample_rate']} Hz, {channels}.{settings and f' Settings: {settings}.'}",
-        f"Training: {_training(config, status)}",
+        f"Training: {_training(run.config, run.status)}",
         *use,
         f"Not meant for: {_limits(data)}",
     ]
