@@ -41,8 +41,9 @@ test-all: lint
 	$(TESTS) -m ''
 
 # The library by itself: torch and SciPy, and for the tests NumPy, Matplotlib, librosa, pytest, hypothesis. RUN=python: anywhere.
-LIBRARY := filterbank gradients losses_freq losses_perceptual losses_time presets properties public_surface \
-	random_resolution refusals precision silent_target hostile_inputs derivatives loss_modules transforms
+LIBRARY := batches beyond_published bind derivatives draws filterbank further_spectra gradients hostile_inputs \
+	lengths loss_modules losses_freq losses_perceptual losses_time mel mixed_sums precision presets properties \
+	public_surface random_resolution refusals report silent_target transforms
 test-library:
 	$(RUN) -m pytest --noconftest auraloss $(LIBRARY:%=tests/test_%.py)
 
