@@ -76,7 +76,7 @@ def progress(folder: Path, config: Mapping[str, Any]) -> Progress:
 
 
 def line(folder: Path) -> list[str]:
-    """A run as `HEAD` names it."""
+    """A run as `HEAD` names it; by its files alone, since `models.run` imports torch, which takes seconds."""
     status, holder = read_status(folder), run_lock.holder(folder)
     config: Mapping[str, Any] = {}
     with suppress(RunError):
