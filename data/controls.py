@@ -30,6 +30,23 @@ class Control(NamedTuple):
         """Of the panel's numbers."""
         return self.lowest * self.scale, self.highest * self.scale
 
+    @property
+    def numbers(self) -> str:
+        """The panel's numbers in words.
+
+        >>> Control("gain", 0, 1, None, "", "gain", scale=100).numbers
+        'a number from 0 to 100'
+        >>> Control("clip", -1, 1, 2, "", "clip", positions=("soft", "hard")).numbers
+        '-1 (soft) or 1 (hard)'
+        """
+        if self.positions:
+            places = (self.scale * (self.lowest + n * (self.step or 1)) for n in range(len(self.positions)))
+            return " or ".join(f"{number:g} ({name})" for number, name in zip(places, self.positions, strict=True))
+        lowest, highest = self.range
+        return f"a number from {lowest:g} to {highest:g}" + (
+            f" in steps of {self.step * self.scale:g}" if self.step else ""
+        )
+
     def given(self, number: float) -> float:
         """What a network is given for a number on the panel; a ValueError for one that is not there.
 
@@ -37,9 +54,11 @@ class Control(NamedTuple):
         0.65
         """
         lowest, highest = self.range
-        if not lowest <= number <= highest:
-            raise ValueError(f"{self.panel} is {number:g}: it goes from {lowest:g} to {highest:g}")
-        return number / self.scale
+        value = number / self.scale
+        steps = (value - self.lowest) / self.step if self.step else 0.0
+        if not lowest <= number <= highest or abs(steps - round(steps)) > 1e-6:
+            raise ValueError(f"{self.panel} is {number:g}: it has to be {self.numbers}")
+        return value
 
     def shown(self, value: float) -> str:
         """The same as the panel shows it: a position or a number.

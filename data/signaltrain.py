@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data import audio, known_files
-from data.controls import Control, given
+from data.controls import Control
 
 SPLITS = {"train": "Train", "val": "Val", "test": "Test"}
 
@@ -236,16 +236,14 @@ def _recording(
     before = len(problems), sum(map(len, others.values()))
     match = _TARGET.fullmatch(target.name)
     assert match  # only names that match are paired
-    switch, peak_reduction = _number(match["switch"]), _number(match["peak_reduction"])
-    if switch not in (0, 1):
-        problems.append(
-            f"{target}: the switch is {match['switch']!r}. Name it with 0 (compress) or 1 (limit): {_LAYOUT}"
-        )
-    if not 0 <= peak_reduction <= 100:
-        problems.append(
-            f"{target}: the peak reduction is {match['peak_reduction']!r}. "
-            f"Name it with a number from 0 to 100: {_LAYOUT}"
-        )
+    texts = match["switch"], match["peak_reduction"]
+    controls = []
+    for control, text in zip(CONTROLS, texts, strict=True):
+        try:
+            controls.append(control.given(_number(text)))
+        except ValueError:
+            name = control.name.replace("_", " ")
+            problems.append(f"{target}: the {name} is {text!r}. Name it with {control.numbers}: {_LAYOUT}")
     lengths = []
     for path in (input, target):
         try:
@@ -277,8 +275,8 @@ def _recording(
         frames=lengths[0],
         sample_rate=sample_rate,
         channels=channels,
-        controls=given(CONTROLS, (switch, peak_reduction)),
-        setting=f"{switch:g}__{peak_reduction:g}",
+        controls=tuple(controls),
+        setting="__".join(f"{_number(text):g}" for text in texts),
     )
 
 

@@ -5,7 +5,7 @@ knee, slope, feedback and make-up gain come from the knobs, through a layer of 1
 device's. All are numbers with a unit, which `Compressor.ballistics` tells. Each channel of the signal has a compressor
 of its own. What such a network cannot do is everything else: no distortion, no frequency response.
 
-The LA-2A model of the embedded data set is such a compressor too, with a memory of its cell besides (`data/la2a.py`).
+The device of the embedded data set is such a compressor too, with a memory of its cell besides (`data/la2a.py`).
 Little of that set can surprise this network; what it is worth on a recorded device only a recorded device tells.
 """
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from data import controls
 from data.signaltrain import MODES
 from models.atomic import replacing_folder, write_text
 from models.run import Run
@@ -83,7 +84,7 @@ def card_of(label: str, name: str, run: Run, evaluation: Evaluation, of_run: str
         f"A model of the LA-2A, trained with {label}",
         run,
         [
-            "Controls: switch (0 Compress, 1 Limit), peak reduction / 100.",
+            f"Controls: {', '.join(f'{c.name} ({c.meaning})' for c in controls.declared(run.config['data']))}.",
             f"Use: `python -m scripts.render in.wav out.wav --run models/trained/{name} --peak-reduction 65`",
         ],
         settings,

@@ -31,8 +31,11 @@ def test_the_panel_and_the_network_name_the_same() -> None:
     assert signaltrain.MODES == {"0": "Compress", "1": "Limit"}
     assert embedded.CONTROLS is signaltrain.CONTROLS
     for number in (-1, 101, float("nan")):
-        with pytest.raises(ValueError, match=f"peak reduction is {number:g}: it goes from 0 to 100"):
+        with pytest.raises(ValueError, match=f"peak reduction is {number:g}: it has to be a number from 0 to 100"):
             controls.given(signaltrain.CONTROLS, (0, number))
+    for number in (-1, 0.5, 2):
+        with pytest.raises(ValueError, match=rf"mode is {number:g}: it has to be 0 \(compress\) or 1 \(limit\)"):
+            controls.given(signaltrain.CONTROLS, (number, 0))
 
 
 @pytest.fixture
@@ -65,7 +68,7 @@ def test_the_options_of_render_are_those_of_the_device(pedal: Path, tmp_path: Pa
     ("options", "message"),
     [
         (["--drive", "5"], "--drive needs --tone-db"),
-        (["--drive", "11", "--tone-db", "0"], "drive is 11: it goes from 0 to 10"),
+        (["--drive", "11", "--tone-db", "0"], "drive is 11: it has to be a number from 0 to 10"),
         (["--drive", "5", "--controls", "1", "1", "1"], "--controls stands for all controls: leave out --drive"),
         (["--mode", "limit"], "unrecognized arguments"),
         ([], "3 control(s), 0 given: pass --drive --tone-db (and --clip)"),
