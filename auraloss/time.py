@@ -8,7 +8,10 @@ from torch import Tensor
 from auraloss.base import Loss
 
 SILENCE_DB = -90.0
-"""A ratio to a quieter target (dB re a mean square of 1) is taken as if the target were this loud."""
+"""A ratio to a quieter target (dB re a mean square of 1) is taken as if the target were this loud.
+
+Levels in dBFS, as `auraloss.level.GainReductionLoss` has them, are 3 dB more: there a sine of amplitude 1 has 0.
+"""
 
 
 def _count(error: Tensor) -> Tensor:

@@ -6,11 +6,13 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from devices_under_test import Array, static_compressor
 from scipy.signal import butter, lfilter, sosfilt
 
+from auraloss.level import GainReductionLoss
 from data.la2a import gain_reduction, la2a
-from scripts.measure.recorded import gain_reduction_trace, level_map, levels, transfer
+from scripts.measure.recorded import gain_reduction_trace, level_map, levels, mean_error, transfer
 
 RATE = 44_100
 RATES = (44_100, 48_000, 96_000)
@@ -56,6 +58,15 @@ def test_a_step_of_the_gain_is_in_the_middle_of_its_trace() -> None:
     assert np.interp(10 * math.log10(1 / 0.505), reduction, times) == pytest.approx(0.4, abs=1e-3)  # half the power
     np.testing.assert_allclose(reduction[times < 0.389], 0, atol=1e-6)
     np.testing.assert_allclose(reduction[times > 0.411], 20, atol=1e-6)
+
+
+def test_of_a_constant_gain_the_traces_differ_as_the_metric_says() -> None:
+    x = noise(1, -20)
+    traces = [gain_reduction_trace(x, gain * x, RATE)[1] for gain in (0.5, 0.4)]
+    output, target = (torch.from_numpy(gain * x) for gain in (0.4, 0.5))
+    metric = GainReductionLoss(RATE)(output, target).item()
+    assert mean_error(traces[1] - traces[0]) == pytest.approx(20 * math.log10(1.25), abs=1e-9)
+    assert metric == pytest.approx(20 * math.log10(1.25), abs=1e-9)
 
 
 def test_the_trace_has_a_gap_where_the_input_is_silent() -> None:

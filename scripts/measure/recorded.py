@@ -2,8 +2,17 @@
 
 All from an input and the output that belongs to it, mono and aligned. Levels are in dBFS, see `data.levels`.
 
-Gain reduction is the level of the input minus that of the output, in dB, wherever the input is above −60 dBFS; make-up
-gain counts as negative. Two curves of it differ by the mean of their distance (`mean_error`), as the metric GR has it.
+Gain reduction is the level of the input minus that of the output, in dB; make-up gain counts as negative. Two curves of
+it differ by the mean of their distance (`mean_error`). The metric GR (`auraloss.level.GainReductionLoss`) measures the
+same of an output and a target, and gives the same for a constant gain. But a curve is drawn, and GR is trained on, so
+that elsewhere their numbers differ:
+
+             curves here                                      the metric GR
+    windows  20 ms, Hann, every 5 ms: a tone of 65 Hz         20 ms, rectangular, every 10 ms: a sum that is cheap,
+             ripples by 0.2 dB, in rectangular ones by 1 dB   also backward
+    counted  where the input is above −60 dBFS, as it is      where the target is: a loss is not given the input
+             the input that is turned down                    of the device
+    output   as quiet as it is, down to −200 dBFS             −60 dBFS at least: silence does not outweigh the rest
 """
 
 from __future__ import annotations
