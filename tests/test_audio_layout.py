@@ -10,6 +10,8 @@ import soundfile
 from data import audio
 from data.audio_blocks import blocks
 from data.audio_layout import layout
+from data.audio_sequel import goes_on
+from data.audio_tags import start_of_tags
 
 FRAMES = 5000
 CASES = {
@@ -191,6 +193,21 @@ def test_tags_and_zeros_after_the_audio_of_a_right_header_are_left_out(tmp_path,
     path = tmp_path / f"a.{kind(case)}"
     path.write_bytes(encoded(case, stereo) + after)
     check(path, stereo)
+
+
+@pytest.mark.parametrize("after", TAGS.values(), ids=TAGS)
+def test_tags_begin_where_the_first_of_them_does(after: bytes) -> None:
+    before, tags = JUNK, after.lstrip(b"\0")  # zeros are no tag
+    end = len(before + tags)
+    assert start_of_tags(io.BytesIO(before + tags), 0, end) == len(before)
+    assert start_of_tags(io.BytesIO(before + tags), len(before) + 1, end) > len(before) or not tags
+
+
+def test_silence_and_a_few_samples_are_no_audio_that_goes_on(tone: np.ndarray) -> None:
+    before, after = np.split(tone.T[: 2 * 64], 2)
+    assert goes_on(before, after)
+    assert not goes_on(before, after[:-1])
+    assert not goes_on(before, np.zeros_like(after))
 
 
 @pytest.mark.parametrize("counted", [False, True])

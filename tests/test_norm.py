@@ -60,8 +60,8 @@ def test_calibration_is_the_mean_over_all_batches() -> None:
 
 
 def test_without_calibration_the_constants_are_0_and_1() -> None:
-    net = frozen()
-    net.train()(*batches(1)[0])
+    net = frozen()  # which is in training, as all new modules
+    net(*batches(1)[0])
     norm = net.blocks[1].film.norm  # type: ignore[union-attr]
     assert torch.equal(norm.running_mean, torch.zeros(4))
     assert torch.equal(norm.running_var, torch.ones(4))
