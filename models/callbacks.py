@@ -76,7 +76,7 @@ class TrainingBar(ProgressBar):
 class MetricsFile(Callback):
     """Writes ``metrics.csv``, one row an epoch; a continued training keeps the rows of its earlier part.
 
-    Of several validations in an epoch the latest counts; where there was none, its figures are left empty.
+    Of several validations in an epoch the latest counts; where there was none, its columns are left empty.
 
     (Lightning's CSVLogger deletes the rows on continuing, and spreads an epoch over several.)
     """

@@ -30,7 +30,7 @@ class CompiledFeaturesInSteps:
             step_kernels.sum_of_four(line.samples, line.slot(count), line.span // 3, sums[n], sums[n + 1])
         rows = block.new_empty(items, 2 + self.averages, channels, count)
         rows[:, 0] = block
-        kept = [0, *range(levels.SHORTEST, len(sums))]
+        kept = [0, *range(levels.SHORTEST_POWER, len(sums))]
         means = torch.from_numpy(sums[kept]).transpose(0, 1) / self.lengths
         rows[:, 1:] = levels.level(means)
         return rows.flatten(1, 2)

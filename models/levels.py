@@ -17,7 +17,7 @@ from torch import Tensor
 from models.line import Line
 
 FLOOR_DB = -50.0  # dBFS; what is quieter hardly differs from silence. With −80, waveform losses learn to modulate noise
-SHORTEST = 3  # of the averages, as a power of four: 64 samples
+SHORTEST_POWER = 3  # of four: the shortest average is over 4³ = 64 samples
 LARGEST = 8  # number of averages; the longest is then 1,048,576 samples
 
 
@@ -35,7 +35,7 @@ def reach(averages: int) -> int:
     >>> reach(0), reach(1), reach(5)
     (0, 63, 16383)
     """
-    return 4 ** (SHORTEST + averages - 1) - 1 if averages else 0
+    return 4 ** (SHORTEST_POWER + averages - 1) - 1 if averages else 0
 
 
 def lengths(averages: int) -> list[int]:
@@ -44,7 +44,7 @@ def lengths(averages: int) -> list[int]:
     >>> lengths(2)
     [1, 64, 256]
     """
-    return [1, *(4 ** (SHORTEST + n) for n in range(averages))]
+    return [1, *(4 ** (SHORTEST_POWER + n) for n in range(averages))]
 
 
 def distances(averages: int) -> list[int]:
@@ -53,7 +53,7 @@ def distances(averages: int) -> list[int]:
     >>> distances(1)
     [1, 4, 16]
     """
-    return [4**power for power in range(SHORTEST + averages - 1 if averages else 0)]
+    return [4**power for power in range(SHORTEST_POWER + averages - 1 if averages else 0)]
 
 
 def features(x: Tensor, averages: int) -> Tensor:
@@ -89,7 +89,7 @@ class FeaturesInSteps:
         for number, line in enumerate(self.sums, 1):
             line.slot(count).copy_(total)
             total = line.side_by_side(count, 4, line.span // 3).sum(1)
-            if number >= SHORTEST:
+            if number >= SHORTEST_POWER:
                 sums.append(total)
         levels = level(torch.stack(sums, dim=1) / self.lengths).flatten(1)
         return torch.cat((rows, levels), dim=1).view(count, items, -1).permute(1, 2, 0)
@@ -100,7 +100,7 @@ def _means(magnitude: Tensor, averages: int) -> Iterator[Tensor]:
     total = magnitude
     for number, apart in enumerate(distances(averages), 1):
         total = _four(total, apart)
-        if number >= SHORTEST:
+        if number >= SHORTEST_POWER:
             yield total / (4 * apart)
 
 

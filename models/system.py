@@ -45,7 +45,7 @@ class System(pl.LightningModule):
     """Fits ``net(input, controls)`` to the target. A batch has these three fields; input and target span the same
     samples.
 
-    Every epoch of validation reports ``val/<name>`` for each metric and their geometric mean ``val/score``: a figure
+    Every epoch of validation reports ``val/<name>`` for each metric and their geometric mean ``val/score``: a number
     that is the same for every loss, and in which no metric dominates by its scale. The best checkpoint and the learning
     rate follow it.
 
@@ -57,7 +57,7 @@ class System(pl.LightningModule):
         optimizer: makes an optimizer of parameters.
         scheduler: makes a scheduler of an optimizer. One that takes ``steps`` is told how many the training has, and is
             stepped after each of them; any other after each whole epoch, with the latest `val/score` where it asks for
-            a figure, however often there is a validation.
+            one, however often there is a validation.
         calibration: training batches by which a network with a frozen normalisation is calibrated before it learns.
         max_steps: after so many optimizer steps the training ends, with a validation, wherever in an epoch it is.
     """
@@ -237,7 +237,7 @@ class System(pl.LightningModule):
         if self.scheduler is None:
             return optimizer
         if not self._counts_steps:
-            # Stepped by `on_train_epoch_end`: whether a figure is there is not Lightning's to ask.
+            # Stepped by `on_train_epoch_end`: whether there is a score is not Lightning's to ask.
             by_epoch = {"scheduler": self.scheduler(optimizer), "reduce_on_plateau": False}
             return {"optimizer": optimizer, "lr_scheduler": by_epoch}
         steps = min(self.trainer.estimated_stepping_batches, self.max_steps or math.inf)

@@ -237,7 +237,7 @@ def _heat_map(panel: Axes, levels: NDArray[np.float64], rows: list[str], columns
     for i, j in np.ndindex(*levels.shape):
         level = float(levels[i, j])
         panel.text(
-            j, i, _figure(level), ha="center", va="center", fontsize=8.5, color="white" if level > -27 else "black"
+            j, i, _number(level), ha="center", va="center", fontsize=8.5, color="white" if level > -27 else "black"
         )
     panel.set_yticks(range(len(rows)), rows)
     panel.set_xticks(range(len(columns)), [label for _, label in columns])
@@ -253,7 +253,7 @@ def _heat_map(panel: Axes, levels: NDArray[np.float64], rows: list[str], columns
         panel.axhline(first - 0.5, color="white", linewidth=5)
 
 
-def _figure(level: float) -> str:
+def _number(level: float) -> str:
     if np.isinf(level):
         return f"> {LEVELS_DB[-1]}" if level > 0 else "–"
     return f"{round(level)}".replace("-", "−")

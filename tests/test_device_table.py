@@ -13,13 +13,13 @@ import torch
 
 from models.net import Net
 from models.tcn import TCN
-from scripts.measure.figures import LEVELS_DB, Behaviour, Figures, beside
+from scripts.measure.comparison import LEVELS_DB, Behaviour, Comparison, beside
 from scripts.report import device_table
 from scripts.report.device_table import Compared, compare, files, sheet
 from scripts.report.side_by_side import ALONE
 
 
-def of_errors(error: float, attack: float, setting: tuple[int, float] = (0, 85.0)) -> Figures:
+def of_errors(error: float, attack: float, setting: tuple[int, float] = (0, 85.0)) -> Comparison:
     flat = np.zeros(len(LEVELS_DB))
     return beside(setting, Behaviour(flat + error, attack, 75.0), Behaviour(flat, 8.0, 50.0))
 
@@ -74,13 +74,13 @@ def test_large_networks_are_measured_where_they_are_drawn_and_broken_ones_left_o
     monkeypatch.setattr(device_table, "LARGE", sum(weight.numel() for weight in small.parameters()))
     nets: dict[str, Net] = {"small": small, "large": large, "broken": broken}
     compared = compare(nets, {"1__85", "0__0"}, ["1__85"], 44_100, ALONE)()
-    assert {label: [row.peak_reduction for row in found] for label, found in compared.figures.items()} == {
+    assert {label: [row.peak_reduction for row in found] for label, found in compared.models.items()} == {
         "small": [0, 85],
         "large": [85],
     }
     assert compared.limited == ["large"]
     assert list(compared.failed) == ["broken"]
     assert "not finite" in compared.failed["broken"]
-    at_0, at_85 = compared.figures["small"]  # a new network is tanh, whose fundamental is 1.9 dB low at 0 dBFS
+    at_0, at_85 = compared.models["small"]  # a new network is tanh, whose fundamental is 1.9 dB low at 0 dBFS
     assert at_0.curve_error_db == pytest.approx(1.7, abs=0.1)
     assert at_85.curve_error_db == pytest.approx(25.2 - 1.9, abs=1)  # between the published curves of 80 and 90

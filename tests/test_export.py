@@ -43,7 +43,7 @@ RATE = 44_100
 def _short_average() -> Iterator[None]:
     """An average over 4 samples in place of 64: the same loop, a third of its graph."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(levels, "SHORTEST", 1)
+        patch.setattr(levels, "SHORTEST_POWER", 1)
         yield
 
 

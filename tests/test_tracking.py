@@ -12,7 +12,7 @@ import pytest
 from data import embedded, signaltrain
 from data.la2a import la2a
 from models.product import ProductTCN
-from scripts.measure.figures import la2a_behaviour
+from scripts.measure.comparison import la2a_behaviour
 from scripts.report import tracking
 from scripts.results import scores
 from scripts.results.scores import Evaluation

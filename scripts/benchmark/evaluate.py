@@ -36,7 +36,7 @@ from models.tcn import TCN
 from scripts.benchmark.cells import line, number, rule
 from scripts.benchmark.memory import peak_bytes
 from scripts.scoring.rows import Score, score
-from scripts.scoring.scorer import SHORTEST
+from scripts.scoring.scorer import SHORTEST_SEGMENT
 
 SAMPLE_RATE = 44_100  # Hz, of made-up audio
 CONVENTIONS = ("standard", "paper2020", "further")
@@ -126,8 +126,8 @@ def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--only", choices=tuple(NETS), action="append", help="one network")
     chosen = parser.parse_args(arguments)
-    if min(chosen.blocks, chosen.models, chosen.repeats) < 1 or chosen.length < SHORTEST:
-        parser.error(f"--blocks, --models and --repeats must be at least 1, --length at least {SHORTEST}.")
+    if min(chosen.blocks, chosen.models, chosen.repeats) < 1 or chosen.length < SHORTEST_SEGMENT:
+        parser.error(f"--blocks, --models and --repeats must be at least 1, --length at least {SHORTEST_SEGMENT}.")
 
     conventions = shipped_metrics(chosen.conventions)
     count = f"{chosen.blocks} block{'s' * (chosen.blocks > 1)} of {chosen.length:,} samples"
@@ -142,7 +142,7 @@ def main(arguments: Sequence[str]) -> None:
         blocks: Any = MadeUp(chosen.blocks, chosen.length, nets[0].context)
         if chosen.root:
             recordings = signaltrain.recordings(chosen.root, SAMPLE_RATE, 1)["test"]
-            blocks = Blocks(recordings, chosen.length, nets[0].context, SHORTEST)
+            blocks = Blocks(recordings, chosen.length, nets[0].context, SHORTEST_SEGMENT)
             blocks.blocks = blocks.blocks[: chosen.blocks]
         seconds(itertools.islice(scored(nets, blocks, conventions), 1))  # warm
         bare, full = [], []
@@ -156,6 +156,6 @@ def main(arguments: Sequence[str]) -> None:
         print(line([*cells, f"{cost:.0f} %", f"{low:.0f}–{high:.0f} %"]), flush=True)
     print(f"\n{line(('recording', 'peak MB'))}\n{rule(('', ''))}")
     for blocks_of in (2, 6):
-        peak = peak_megabytes(blocks_of, SHORTEST, chosen.models)
-        print(line([f"{blocks_of} blocks of {SHORTEST:,} samples", number(peak)]))
+        peak = peak_megabytes(blocks_of, SHORTEST_SEGMENT, chosen.models)
+        print(line([f"{blocks_of} blocks of {SHORTEST_SEGMENT:,} samples", number(peak)]))
     print("\ns: of the processor, in all threads. MB: 10⁶ bytes of tensors alive at the peak, with the small network.")

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from models.run import Run
+from scripts.measure.comparison import COMPRESS, Behaviour, comparisons, la2a_behaviour, lines, medians, settings_of
 from scripts.measure.devices import Setting, moved_la2a, moved_network, network_at
-from scripts.measure.figures import COMPRESS, Behaviour, figures, la2a_behaviour, lines, medians, settings_of
 from scripts.measure.knob_steps import worst_rise
 from scripts.measure.knob_sweep import sweep_of
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             settings, rate = settings_of(run.source)
             new = [setting for setting in settings if (setting, rate) not in targets]
             targets |= {(setting, rate): behaviour for setting, behaviour in la2a_behaviour(new, rate).items()}
-            found = figures(network_at(net), {setting: targets[setting, rate] for setting in settings}, rate)
+            found = comparisons(network_at(net), {setting: targets[setting, rate] for setting in settings}, rate)
             print(
                 f"{folder}: network / device; curve: largest error of the static curve",
                 *lines(found),

@@ -8,7 +8,7 @@ All devices get the same test signals, each from rest:
 
 A network sees a fraction of a second before and after each sample, an optical compressor remembers seconds. Therefore a
 steady state is taken 0.3 s after a step, for 0.1 s, and 0.2 s before the next one (`steady.Timing`). What needs
-longer than that, such as the memory of a photocell, is not in these figures.
+longer than that, such as the memory of a photocell, is not in these numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from scripts.measure.tone_step import STEP_DB, tone_step
 
 @dataclass(frozen=True)
 class Setting:
-    """The figures of a device at one setting; the axes are in `Measurement`."""
+    """The numbers of a device at one setting; the axes are in `Measurement`."""
 
     switch: int
     peak_reduction: float
@@ -40,7 +40,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Measurement:
-    """The figures of a device at several settings."""
+    """The numbers of a device at several settings."""
 
     sample_rate: int  # Hz
     input_db: Array  # dBFS, of the stepped sine
@@ -58,7 +58,7 @@ def measure(
     levels_db: Sequence[float] = LEVELS_DB,
     timing: Timing = TIMING,
 ) -> Measurement:
-    """All figures of a device at several settings; the device processes 12 s of audio for each.
+    """All numbers of a device at several settings; the device processes 12 s of audio for each.
 
     Args:
         device_at: gives the device for a switch (0 or 1) and a peak reduction (0 … 100).

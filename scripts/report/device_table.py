@@ -9,8 +9,8 @@ from functools import partial
 from markupsafe import Markup
 
 from models.net import Net
+from scripts.measure.comparison import Behaviour, Comparison, comparisons, la2a_behaviour, medians, table, times
 from scripts.measure.devices import Setting, network_at, parsed
-from scripts.measure.figures import Behaviour, Figures, figures, la2a_behaviour, medians, table, times
 from scripts.report.cells import cell, row
 from scripts.report.charts import Sheet
 from scripts.report.side_by_side import Workers
@@ -28,9 +28,9 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Compared:
-    """The figures of each model."""
+    """Each model beside the device at every setting."""
 
-    figures: dict[str, list[Figures]]
+    models: dict[str, list[Comparison]]
     settings: int  # of the test split
     limited: list[str]  # models that were measured at fewer
     failed: dict[str, str]  # why a model is missing
@@ -45,7 +45,7 @@ def compare(
     every = {setting: parsed(setting) for setting in sorted(settings, key=parsed)}
     targets = la2a_behaviour(every.values(), sample_rate)
     of_charts = {every[setting]: targets[every[setting]] for setting in drawn}
-    measured = workers.each(nets, partial(_figures, targets=targets, of_charts=of_charts, sample_rate=sample_rate))
+    measured = workers.each(nets, partial(_comparisons, targets=targets, of_charts=of_charts, sample_rate=sample_rate))
 
     def result() -> Compared:
         found, failed = measured()
@@ -55,10 +55,10 @@ def compare(
     return result
 
 
-def _figures(
+def _comparisons(
     net: Net, targets: Mapping[Setting, Behaviour], of_charts: Mapping[Setting, Behaviour], sample_rate: int
-) -> list[Figures]:
-    return figures(network_at(net), of_charts if _large(net) else targets, sample_rate)
+) -> list[Comparison]:
+    return comparisons(network_at(net), of_charts if _large(net) else targets, sample_rate)
 
 
 def _large(net: Net) -> bool:
@@ -67,19 +67,19 @@ def _large(net: Net) -> bool:
 
 def files(compared: Compared, trained: Iterable[str]) -> dict[str, str]:
     """``devices.csv``, a row for each model and setting."""
-    return {"devices.csv": table(compared.figures, map(parsed, trained))}
+    return {"devices.csv": table(compared.models, map(parsed, trained))}
 
 
 def sheet(compared: Compared) -> Sheet | None:
     """The table, the device in its first row; None without a model."""
-    if not compared.figures:
+    if not compared.models:
         return None
     heads = Markup("").join(
         Markup('<th scope="col"><span title="{}">{}</span></th>').format(title, name) for name, title in COLUMNS.items()
     )
     device = [cell(compared.settings, str(compared.settings)), *[cell(0.0, "0")] * 2, *[cell(1.0, "×1")] * 2]
     rows = [row(DEVICE, device)]
-    for label, found in compared.figures.items():
+    for label, found in compared.models.items():
         middle, worst = medians(found), max(setting.curve_error_db for setting in found)
         cells = [cell(len(found), str(len(found)))]
         cells += [cell(error, f"{error:.2f}") for error in (middle.curve_error_db, worst)]

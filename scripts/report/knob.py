@@ -11,8 +11,8 @@ import numpy as np
 from data import audio
 from models.net import Net
 from scripts.measure import knob_music
+from scripts.measure.comparison import COMPRESS
 from scripts.measure.devices import Array, moved_la2a, moved_network, parsed
-from scripts.measure.figures import COMPRESS
 from scripts.measure.knob_steps import Rise, worst_rise
 from scripts.measure.knob_sweep import KnobSweep, sweep_of
 from scripts.report.passages import Place

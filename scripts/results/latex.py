@@ -119,8 +119,8 @@ def _two_digits(value: float) -> str:
     return f"{value:.{decimals}f}"
 
 
-def _number(figure: str) -> str:
+def _number(text: str) -> str:
     """As in mathematics: ``8.59e-03`` is 8.59 · 10⁻³."""
-    figure = figure.replace("−", "-").replace("∞", r"\infty").replace("–", r"\mbox{--}")
-    mantissa, e, exponent = figure.partition("e")
-    return rf"{mantissa}\!\cdot\!10^{{{int(exponent)}}}" if e else figure
+    text = text.replace("−", "-").replace("∞", r"\infty").replace("–", r"\mbox{--}")
+    mantissa, e, exponent = text.partition("e")
+    return rf"{mantissa}\!\cdot\!10^{{{int(exponent)}}}" if e else text

@@ -58,7 +58,7 @@ def markdown_by_kind(evaluation: Evaluation) -> str:
     for convention in evaluation.conventions:
         if found := lines(evaluation, convention):
             head = [f"metric, {escaped(convention)}", *map(escaped, found[0].values)]
-            rows = [[escaped(f"{line.heading}, {line.kind}"), *_figures(line)] for line in found]
+            rows = [[escaped(f"{line.heading}, {line.kind}"), *_values(line)] for line in found]
             parts.append(grid([head, *rows]))
     return "\n\n".join([f"## {TITLE}", legend(evaluation), *parts]) if parts else ""
 
@@ -87,7 +87,7 @@ def _html(convention: str, found: list[Line]) -> Markup:
     models = Markup("").join(Markup('<th scope="col">{}</th>').format(label) for label in found[0].values)
     rows = []
     for line in found:
-        values = Markup("").join(Markup("<td>{}</td>").format(text) for text in _figures(line))
+        values = Markup("").join(Markup("<td>{}</td>").format(text) for text in _values(line))
         rows.append(Markup('<tr><th scope="row">{}, {}</th>{}</tr>').format(line.heading, line.kind, values))
     return Markup(
         '<table class="scores">\n<thead><tr><th scope="col">metric, {}</th>{}</tr></thead>\n<tbody>{}</tbody>\n</table>'
@@ -129,5 +129,5 @@ def settings(rows: pd.DataFrame) -> str:
     return grid(made)
 
 
-def _figures(line: Line) -> list[str]:
+def _values(line: Line) -> list[str]:
     return [rounded(line.metric, value) for value in line.values.values()]

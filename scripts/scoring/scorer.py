@@ -36,7 +36,7 @@ from scripts.scoring.rows import GROUP, Score, score
 
 log = logging.getLogger(__name__)
 
-SHORTEST = 65_536  # samples; a shorter remainder of a recording joins the segment before it, so that every metric fits
+SHORTEST_SEGMENT = 65_536  # samples; a shorter rest of a recording joins the segment before it: every metric has to fit
 BATCH_SECONDS = 60.0
 LARGEST_BATCH = 8  # networks; more make scoring hardly faster
 FAULTS = (ValueError, RuntimeError, ArithmeticError)  # of one network, which cost the others nothing
@@ -71,11 +71,11 @@ class Scorer:
                 self.metrics[str(convention), str(name)] = metric
                 self.keys[str(convention), str(name)] = digest(plain, code)
         self.description = _description(self.metrics)  # of each which direction is better, and its unit
-        blocks = Blocks(split.recordings, eval_length, minimum=SHORTEST).blocks
+        blocks = Blocks(split.recordings, eval_length, minimum=SHORTEST_SEGMENT).blocks
         self.shortest = min(block.frames for block in blocks)
         self.places = {name: _places(blocks, getattr(m, "pool", "") == "batch") for name, m in self.metrics.items()}
         read = [(r.id, r.sample_rate, r.channels, r.frames, r.controls) for r in split.recordings]
-        self._subject = (split.fingerprint, read, eval_length, SHORTEST)
+        self._subject = (split.fingerprint, read, eval_length, SHORTEST_SEGMENT)
 
     def job(self, label: str, folder: Path, checkpoint: str, weights: str, code: Path, load: Callable[[], Net]) -> Job:
         """A network to be scored, with what is known of it already.
@@ -214,7 +214,9 @@ def _rendered(scorer: Scorer, jobs: list[Job], levels: list[_Levels]) -> Iterato
     """The outputs of all networks for every block of the recordings, with their target."""
     renderings = [Rendering(job.net, scorer.device) for job in jobs if job.net is not None]
     contexts = {rendering.context for rendering in renderings}
-    of_context = {context: Blocks(scorer.split.recordings, scorer.length, context, SHORTEST) for context in contexts}
+    of_context = {
+        context: Blocks(scorer.split.recordings, scorer.length, context, SHORTEST_SEGMENT) for context in contexts
+    }
     blocks = next(iter(of_context.values())).blocks
     label = jobs[0].label if len(jobs) == 1 else f"{jobs[0].label} and {len(jobs) - 1} more"
     for index, block in enumerate(tqdm(blocks, desc=label, unit="segment", leave=False)):

@@ -1,7 +1,7 @@
 """How far a network is from the LA-2A itself, on each segment that was scored and at each setting of the test split.
 
 The gain error of a segment is the mean distance of the network's gain reduction (`scripts.measure.recorded`) from the
-device's own, which no recording tells. Settings are compared by `scripts.measure.figures`.
+device's own, which no recording tells. Settings are compared by `scripts.measure.comparison`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from data import audio
 from data.la2a import control_hop, gain_reduction
 from data.signaltrain import Recording
 from models.net import Net
+from scripts.measure.comparison import Behaviour, comparisons
 from scripts.measure.devices import Array, Setting, network_at, parsed
-from scripts.measure.figures import Behaviour, figures
 from scripts.measure.recorded import gain_reduction_trace, mean_error
 
 ERRORS = {
@@ -72,7 +72,7 @@ def of_net(net: Net, heard: Mapping[str, Heard], targets: Mapping[Setting, Behav
     """
     at = network_at(net)
     rate = next(iter(heard.values())).sample_rate
-    of_setting = {(f.switch, f.peak_reduction): f for f in figures(at, targets, rate)}
+    of_setting = {(c.switch, c.peak_reduction): c for c in comparisons(at, targets, rate)}
     rows: list[tuple[str, int, str, float]] = []
     for name, recording in heard.items():
         gains = recording.gain_errors(at(*recording.setting)(recording.input))

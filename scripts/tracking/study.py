@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from data import signaltrain
 from models.atomic import write_text
+from scripts.measure.comparison import la2a_behaviour
 from scripts.measure.devices import is_embedded
-from scripts.measure.figures import la2a_behaviour
 from scripts.results import markdown, scores
 from scripts.results.scored_run import scored_run
 from scripts.results.scores import UNPROCESSED, Evaluation

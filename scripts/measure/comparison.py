@@ -1,4 +1,4 @@
-"""How close networks come to the LA-2A at every setting of a test split, in the figures of an audio engineer.
+"""How close networks come to the LA-2A at every setting of a test split, in the numbers of an audio engineer.
 
 Of each network and setting: the largest error of the static curve from −40 to 0 dBFS, and how many times as long attack
 and release take as the device's. Both get the test signals of `steady` and `tone_step`. Of each network: how it follows
@@ -45,7 +45,7 @@ class Behaviour:
 
 
 @dataclass(frozen=True)
-class Figures:
+class Comparison:
     """A model beside the device at one setting; a time is NaN where there is none, and a ratio if one of two is."""
 
     switch: int
@@ -91,9 +91,9 @@ def la2a_behaviour(settings: Iterable[Setting], sample_rate: int) -> dict[Settin
     return {setting: behaviour(at(*setting), sample_rate) for setting in settings}
 
 
-def figures(
+def comparisons(
     device_at: Callable[[int, float], Device], targets: Mapping[Setting, Behaviour], sample_rate: int
-) -> list[Figures]:
+) -> list[Comparison]:
     """A model at the settings of the targets, beside them.
 
     Args:
@@ -104,24 +104,24 @@ def figures(
     return [beside(setting, behaviour(device_at(*setting), sample_rate), target) for setting, target in targets.items()]
 
 
-def beside(setting: Setting, model: Behaviour, target: Behaviour) -> Figures:
-    """The figures of a model at a setting.
+def beside(setting: Setting, model: Behaviour, target: Behaviour) -> Comparison:
+    """A model beside the device at a setting.
 
     >>> target = Behaviour(np.array([-40.0, -20.0]), 8.0, 50.0)
     >>> beside((0, 75), Behaviour(np.array([-41.0, -17.0]), 12.0, math.nan), target)
-    Figures(switch=0, peak_reduction=75, curve_error_db=3.0, worst_level_db=-35.0, attack_ms=12.0, \
+    Comparison(switch=0, peak_reduction=75, curve_error_db=3.0, worst_level_db=-35.0, attack_ms=12.0, \
 device_attack_ms=8.0, attack_ratio=1.5, release_ms=nan, device_release_ms=50.0, release_ratio=nan)
     """
     error = np.abs(model.output_db - target.output_db)
     attack, release = model.attack_ms / target.attack_ms, model.release_ms / target.release_ms
     worst = int(error.argmax())
-    return Figures(
+    return Comparison(
         *setting, float(error[worst]), float(LEVELS_DB[worst]),
         model.attack_ms, target.attack_ms, attack, model.release_ms, target.release_ms, release,
     )  # fmt: skip
 
 
-def medians(found: Sequence[Figures]) -> Medians:
+def medians(found: Sequence[Comparison]) -> Medians:
     """The medians over settings, at least one."""
     attack, release = ([getattr(setting, name) for setting in found] for name in ("attack_ratio", "release_ratio"))
     return Medians(
@@ -134,12 +134,12 @@ def medians(found: Sequence[Figures]) -> Medians:
     )
 
 
-def table(models: Mapping[str, Sequence[Figures]], trained: Iterable[Setting]) -> str:
-    """All figures as CSV, a row for each model and setting; `trained` are the settings that were trained on."""
+def table(models: Mapping[str, Sequence[Comparison]], trained: Iterable[Setting]) -> str:
+    """All of it as CSV, a row for each model and setting; `trained` are the settings that were trained on."""
     known = set(trained)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["model", "trained", *(field.name for field in fields(Figures))])
+    writer.writerow(["model", "trained", *(field.name for field in fields(Comparison))])
     for label, found in models.items():
         for setting in found:
             numbers = ["" if math.isnan(value) else f"{value:.6g}" for value in astuple(setting)]
@@ -155,7 +155,7 @@ def times(ratio: float) -> str:
     return "–" if math.isnan(ratio) else f"×{ratio:.3g}"
 
 
-def lines(found: Iterable[Figures]) -> Iterable[str]:
+def lines(found: Iterable[Comparison]) -> Iterable[str]:
     """A line of text for each setting: model / device of the times in ms."""
     for setting in found:
         mode = signaltrain.MODES[str(setting.switch)]

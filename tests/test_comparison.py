@@ -1,4 +1,4 @@
-"""Networks beside the LA-2A at every setting: figures whose answers are known."""
+"""Networks beside the LA-2A at every setting: numbers whose answers are known."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from devices_under_test import identity, slow_compressor
 
 from models.run import Run
 from scripts.measure import __main__
-from scripts.measure.devices import Device, Setting
-from scripts.measure.figures import (
+from scripts.measure.comparison import (
     LEVELS_DB,
     Behaviour,
-    Figures,
+    Comparison,
     behaviour,
     beside,
-    figures,
+    comparisons,
     medians,
     settings_of,
     table,
 )
+from scripts.measure.devices import Device, Setting
 from tests import scored_runs
 from tests.conftest import LOW_RATE
 
@@ -48,13 +48,13 @@ def targets(slower: float = 1.0) -> dict[Setting, Behaviour]:
 
 
 def test_a_device_beside_itself_has_no_error_and_ratios_of_one() -> None:
-    for row in figures(compressor_at(), targets(), LOW_RATE):  # type: ignore[arg-type]
+    for row in comparisons(compressor_at(), targets(), LOW_RATE):  # type: ignore[arg-type]
         assert (row.curve_error_db, row.attack_ratio, row.release_ratio) == (0, 1, 1)
 
 
 def test_errors_and_ratios_are_those_of_the_compressor() -> None:
     """4 dB below the threshold of the other: 3 dB more reduction above it; 1 + ln(1 / 1.1 …) is as its times are."""
-    first, second = figures(compressor_at(2.0, 4.0), targets(), LOW_RATE)  # type: ignore[arg-type]
+    first, second = comparisons(compressor_at(2.0, 4.0), targets(), LOW_RATE)  # type: ignore[arg-type]
     assert (first.switch, first.peak_reduction, second.switch, second.peak_reduction) == (0, 50, 1, 75)
     for row, threshold in ((first, -20), (second, -30)):
         assert row.curve_error_db == pytest.approx(3, abs=0.05)
@@ -66,7 +66,7 @@ def test_errors_and_ratios_are_those_of_the_compressor() -> None:
 
 
 def test_a_model_that_does_not_compress_has_the_whole_reduction_for_an_error_and_no_ratios() -> None:
-    found = figures(lambda switch, peak_reduction: identity, targets(), LOW_RATE)
+    found = comparisons(lambda switch, peak_reduction: identity, targets(), LOW_RATE)
     for row, threshold in zip(found, (-20, -30), strict=True):
         assert (row.curve_error_db, row.worst_level_db) == (pytest.approx(-0.75 * threshold, abs=0.01), 0)
         assert math.isnan(row.attack_ratio)
@@ -77,7 +77,7 @@ def test_a_model_that_does_not_compress_has_the_whole_reduction_for_an_error_and
     assert str(middle) == "static curve within 18.75 dB; attack – (0 of 2); release – (0 of 2)"
 
 
-def of_errors(error: float, attack: float, release: float, device_release: float = 50.0) -> Figures:
+def of_errors(error: float, attack: float, release: float, device_release: float = 50.0) -> Comparison:
     level = np.zeros(len(LEVELS_DB))
     off = level + np.where(np.array(LEVELS_DB) == -10, -error, 0)
     return beside((0, 50.0), Behaviour(off, attack, release), Behaviour(level, 8.0, device_release))
