@@ -95,6 +95,16 @@ def test_what_has_no_length_is_read_to_its_end(tmp_path, case, size, stereo):
     check(path, stereo)
 
 
+@pytest.mark.parametrize("case", ["wav16", "aiff"])
+def test_what_has_lost_its_end_is_refused_behind_a_chunk_of_odd_length(tmp_path, case, stereo):
+    """Which is padded."""
+    path = tmp_path / f"a.{kind(case)}"
+    content, length = encoded(case, stereo), struct.pack("<I" if case == "wav16" else ">I", 3)
+    path.write_bytes(content[:12] + b"note" + length + b"odd\0" + content[12:-3000])
+    with pytest.raises(ValueError, match="truncated"):
+        audio.info(path)
+
+
 @pytest.mark.parametrize("case", ["wav", "wav16", "au", "w64", "caf", "aiff", "flac"])
 def test_a_length_of_some_time_before_is_not_believed(tmp_path, case, stereo):
     """Whole at half of its length, then longer; the header was not written again."""

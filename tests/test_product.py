@@ -96,6 +96,8 @@ def test_a_new_network_is_the_input_times_a_gain_near_one() -> None:
         gain_db = net.gain_db(x, controls)
         torch.testing.assert_close(net(x, controls), net.align(x) * 10 ** (gain_db / 20))
         assert 0.01 < gain_db.abs().mean() < 6
+    residuals = [block.residual.weight for block in net.blocks]  # type: ignore[union-attr]
+    assert all((weight == 1 / weight.shape[1]).all() for weight in residuals)  # the mean of what a block is given
 
 
 @pytest.mark.parametrize("push", [1e4, -1e4])
