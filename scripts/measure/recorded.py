@@ -4,8 +4,8 @@ All from an input and the output that belongs to it, mono and aligned. Levels ar
 
 Gain reduction is the level of the input minus that of the output, in dB; make-up gain counts as negative. Two curves of
 it differ by the mean of their distance (`mean_error`). The metric GR (`auraloss.level.GainReductionLoss`) measures the
-same of an output and a target, and gives the same for a constant gain. But a curve is drawn, and GR is trained on, so
-that elsewhere their numbers differ:
+same of an output and a target, and gives the same for a constant gain. For a gain that moves the two differ, because a
+curve is made to be looked at, and GR to be trained on:
 
              curves here                                      the metric GR
     windows  20 ms, Hann, every 5 ms: a tone of 65 Hz         20 ms, rectangular, every 10 ms: a sum that is cheap,
