@@ -254,7 +254,7 @@ def missing() -> str:
         f"    pip install -c constraints.txt {names}\n"
         f"or, to a machine without network, in a folder that another like it fills:\n"
         f"    pip wheel -c constraints.txt -w wheels {names}\n"
-        f"    pip install --no-index --find-links wheels {names}"
+        "    pip install --no-deps wheels/*.whl"
     )
 
 

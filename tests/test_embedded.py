@@ -227,7 +227,9 @@ def test_script_needs_no_torch(monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] in ("auraloss", "data", "models", "scripts")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)  # whose import fails
-    importlib.import_module("scripts.make_dataset")
+    anew = importlib.import_module("scripts.make_dataset")
+    assert anew is not make_dataset
+    assert anew.embedded is not embedded
 
 
 def test_settings_are_plain_json(tiny):
